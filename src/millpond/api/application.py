@@ -1,0 +1,68 @@
+"""Assembles the ASGI application from the services: dependencies, routes, errors, limits."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router, get
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+
+from millpond import __version__
+from millpond.api import errors
+from millpond.api.auth import guard_cross_site, provide_account, provide_actor
+from millpond.api.bodies import json_of
+from millpond.api.openapi import document
+from millpond.api.routes import all_workspace_routers, instance_routers
+from millpond.api.routes.instance import front_door
+from millpond.base.errors import MillpondError
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The OpenAPI document, made once."""
+    state = request.app.state
+    if "openapi" not in state:
+        state["openapi"] = document(request.app)
+    return json_of(state["openapi"])
+
+
+async def _guard(request: Request[Any, Any, Any]) -> None:
+    guard_cross_site(request)
+
+
+def build_application(
+    services: Mapping[str, object], *, max_body_bytes: int, lifespan: list[Callable[[Litestar], Any]]
+) -> Litestar:
+    """The application. `services` are handed to route handlers by parameter name."""
+    workspace = Router(
+        "/w/{workspace:str}",
+        route_handlers=all_workspace_routers(),
+        dependencies={"actor": Provide(provide_actor)},
+    )
+    api = Router(
+        "/api",
+        route_handlers=[workspace, *instance_routers(), openapi_document],
+        dependencies={"account": Provide(provide_account)},
+        before_request=_guard,
+    )
+    return Litestar(
+        route_handlers=[api, front_door],
+        dependencies={name: _constant(service) for name, service in services.items()},
+        exception_handlers={
+            MillpondError: errors.answer_error,
+            HTTPException: errors.answer_http_exception,
+            Exception: errors.answer_bug,
+        },
+        openapi_config=OpenAPIConfig(title="Millpond", version=__version__, path="/internal-openapi", render_plugins=[]),
+        request_max_body_size=max_body_bytes,
+        lifespan=lifespan,
+        logging_config=None,
+    )
+
+
+def _constant(service: object) -> Provide:
+    def provide() -> object:
+        return service
+
+    return Provide(provide, sync_to_thread=False, use_cache=True)

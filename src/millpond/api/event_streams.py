@@ -1,0 +1,85 @@
+"""Server-sent events: the updates of a job until it ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import msgspec
+from litestar.response import Stream
+
+from millpond.base.errors import MillpondError, NotFound
+from millpond.model.actors import Actor
+from millpond.model.jobs import JobUpdate
+from millpond.services.jobs import JobCursor, Jobs
+
+LOOK_EVERY_SECS = 0.05
+PING_EVERY_SECS = 10.0
+LONGEST_STREAM_SECS = 60.0
+LONGEST_POLL_SECS = 1.0
+
+
+def stream_of(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor | None = None, *, only_result: bool = False) -> Stream:
+    """The updates of a job as an event stream; after 60 s it says `timeout` and the client comes back with its offsets."""
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return Stream(_events(jobs, actor, job_id, cursor or JobCursor(), only_result=only_result), media_type="text/event-stream", headers=headers)
+
+
+async def poll(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor) -> JobUpdate:
+    """The next update: held back up to a second while nothing changes, for clients that ask without a pause."""
+    deadline = time.monotonic() + LONGEST_POLL_SECS
+    while True:
+        update = await jobs.update_since(actor, job_id, cursor)
+        if _says_something(update) or time.monotonic() >= deadline:
+            return update
+        await asyncio.sleep(LOOK_EVERY_SECS)
+
+
+async def _events(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor, *, only_result: bool) -> AsyncIterator[bytes]:
+    started = pinged = time.monotonic()
+    while time.monotonic() - started < LONGEST_STREAM_SECS:
+        try:
+            update = await jobs.update_since(actor, job_id, cursor)
+            if update.completed is True:
+                yield _event("update", await _last(jobs, actor, job_id, update, only_result=only_result))
+                return
+        except NotFound:
+            yield _event("notfound", {})
+            return
+        except MillpondError as error:
+            yield _event("error", {"error": error.message})
+            return
+        if _says_something(update):
+            yield _event("update", update)
+            cursor = _advanced(cursor, update)
+        elif time.monotonic() - pinged > PING_EVERY_SECS:
+            pinged = time.monotonic()
+            yield _event("ping", {})
+        await asyncio.sleep(LOOK_EVERY_SECS)
+    yield _event("timeout", {})
+
+
+async def _last(jobs: Jobs, actor: Actor, job_id: UUID, update: JobUpdate, *, only_result: bool) -> JobUpdate:
+    if only_result:
+        result = await jobs.get_result(actor, job_id)
+        return msgspec.structs.replace(update, only_result=msgspec.Raw(result.encode()))
+    return msgspec.structs.replace(update, job=await jobs.get(actor, job_id))
+
+
+def _advanced(cursor: JobCursor, update: JobUpdate) -> JobCursor:
+    return msgspec.structs.replace(
+        cursor,
+        knows_running=cursor.knows_running or update.running is True,
+        log_offset=update.log_offset if isinstance(update.log_offset, int) else cursor.log_offset,
+        stream_offset=update.stream_offset if isinstance(update.stream_offset, int) else cursor.stream_offset,
+    )
+
+
+def _says_something(update: JobUpdate) -> bool:
+    news = (update.running, update.new_logs, update.new_result_stream)
+    return update.completed is True or any(value is not msgspec.UNSET for value in news)
+
+
+def _event(kind: str, content: object) -> bytes:
+    members = msgspec.to_builtins(content, builtin_types=(msgspec.Raw,)) if not isinstance(content, dict) else content
+    return b"data: " + msgspec.json.encode({"type": kind, **members}) + b"\n\n"

@@ -1,0 +1,205 @@
+"""`/w/{workspace}/jobs/run…`: starting jobs, and waiting for them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, post, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath, RawBody
+from litestar.enums import HttpMethod
+
+from millpond.api.arguments import event_json, read_arguments
+from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
+from millpond.api.event_streams import stream_of
+from millpond.api.openapi import accepts
+from millpond.api.outcomes import answer_of
+from millpond.api.disconnects import while_connected
+from millpond.base.errors import InvalidInput
+from millpond.base.ids import ScriptHash, hash_from_hex
+from millpond.model.actors import Actor
+from millpond.model.jobs import Preview
+from millpond.services.cancellations import Cancellations
+from millpond.services.jobs import Jobs
+from millpond.services.launches import Launches, LaunchOptions
+from millpond.services.scripts import RunnableScript
+from millpond.services.waiting import CompletionWatch
+from millpond.base.settings import Settings
+
+UNSUPPORTED = ("retry", "cache_ttl", "suspended_mode", "memory_id")
+
+
+def options_of(query: Mapping[str, str], *, preprocess: bool = False) -> LaunchOptions:
+    """The launch options of a query string. Raises InvalidInput naming the value that does not fit."""
+    for name in UNSUPPORTED:
+        if query.get(name):
+            raise InvalidInput(f"Query parameter {name!r} is not supported for this run")
+    known = {name: value for name, value in query.items() if value != ""}
+    try:
+        scheduled_for = msgspec.convert(known.get("scheduled_for"), datetime | None, strict=False)
+        in_secs = msgspec.convert(known.get("scheduled_in_secs"), int | None, strict=False)
+        options = LaunchOptions(
+            job_id=msgspec.convert(known.get("job_id"), UUID | None),
+            scheduled_for=_instant(scheduled_for, in_secs),
+            parent_job=msgspec.convert(known.get("parent_job"), UUID | None),
+            root_job=msgspec.convert(known.get("root_job"), UUID | None),
+            tag=known.get("tag"),
+            timeout_s=msgspec.convert(known.get("timeout"), int | None, strict=False),
+            queue_limit=msgspec.convert(known.get("queue_limit"), int | None, strict=False),
+            invisible_to_owner=known.get("invisible_to_owner", "").lower() == "true",
+            trigger_kind="webhook" if preprocess else None,
+            preprocess=preprocess,
+        )
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise InvalidInput(f"A query parameter of the run does not fit: {error}") from None
+    if options.timeout_s is not None and not 0 < options.timeout_s < 2**31:
+        raise InvalidInput(f"timeout must be a number of seconds above 0, not {options.timeout_s}")
+    return options
+
+
+def _instant(scheduled_for: datetime | None, in_secs: int | None) -> datetime | None:
+    if scheduled_for is not None:
+        return scheduled_for if scheduled_for.tzinfo else scheduled_for.replace(tzinfo=UTC)
+    return None if in_secs is None else datetime.now(UTC) + timedelta(seconds=in_secs)
+
+
+def script_hash_of(text: str) -> ScriptHash:
+    """The version a URL names. Raises InvalidInput."""
+    found = hash_from_hex(text)
+    if found is None:
+        raise InvalidInput(f"{text!r} is no script hash: it has 16 hex digits")
+    return found
+
+
+async def _launch(request: Request[Any, Any, Any], actor: Actor, launches: Launches, script: RunnableScript) -> UUID:
+    given = await read_arguments(request)
+    skip = request.query_params.get("skip_preprocessor", "").lower() == "true"
+    preprocess = script.has_preprocessor and not skip
+    args = event_json(request, given) if preprocess else given.as_json()
+    return await launches.run_script(actor, script, args, options_of(request.query_params, preprocess=preprocess))
+
+
+@post("/run/p/{path:path}")
+async def run_by_path(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], path: FromPath[str]) -> Response[str]:
+    """Start the deployed script at a path; its job's id."""
+    script = await launches.script_by_path(actor, path_of(path))
+    return created(str(await _launch(request, actor, launches, script)))
+
+
+@post("/run/h/{script_hash:str}")
+async def run_by_hash(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], script_hash: FromPath[str]) -> Response[str]:
+    """Start one version of a script; its job's id."""
+    script = await launches.script_by_hash(actor, script_hash_of(script_hash))
+    return created(str(await _launch(request, actor, launches, script)))
+
+
+@post("/run/preview", opt=accepts(Preview))
+async def run_preview(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], body: RawBody) -> Response[str]:
+    """Start code that is not deployed; its job's id."""
+    options = options_of(request.query_params)
+    return created(str(await launches.run_preview(actor, decode(body, Preview), options)))
+
+
+async def _wait(
+    request: Request[Any, Any, Any], actor: Actor, completions: CompletionWatch, cancellations: Cancellations, settings: Settings, job_id: UUID
+) -> Response[bytes]:
+    waiting = completions.wait(actor, job_id, settings.wait_result_secs)
+    stored = await while_connected(request, waiting)
+    if stored is None:
+        await cancellations.cancel(actor, job_id, "http connection broke")
+        return Response(b"", status_code=499)
+    return answer_of(stored)
+
+
+@route("/run_wait_result/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
+async def run_wait_by_path(
+    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings], path: FromPath[str],
+) -> Response[bytes]:  # fmt: skip
+    """Start the deployed script at a path and answer with its result."""
+    script = await launches.script_by_path(actor, path_of(path))
+    job_id = await _launch(request, actor, launches, script)
+    return await _wait(request, actor, completions, cancellations, settings, job_id)
+
+
+@route("/run_wait_result/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
+async def run_wait_by_hash(
+    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings], script_hash: FromPath[str],
+) -> Response[bytes]:  # fmt: skip
+    """Start one version of a script and answer with its result."""
+    script = await launches.script_by_hash(actor, script_hash_of(script_hash))
+    job_id = await _launch(request, actor, launches, script)
+    return await _wait(request, actor, completions, cancellations, settings, job_id)
+
+
+@post(["/run_wait_result/preview", "/run_inline/preview"], opt=accepts(Preview), status_code=200)
+async def run_wait_preview(
+    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings], body: RawBody,
+) -> Response[bytes]:  # fmt: skip
+    """Start code that is not deployed and answer with its result."""
+    job_id = await launches.run_preview(actor, decode(body, Preview), options_of(request.query_params))
+    return await _wait(request, actor, completions, cancellations, settings, job_id)
+
+
+@route("/run_and_stream/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
+async def run_and_stream_by_path(
+    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], jobs: NamedDependency[Jobs], path: FromPath[str]
+) -> Response[Any]:
+    """Start the deployed script at a path and stream its updates."""
+    script = await launches.script_by_path(actor, path_of(path))
+    job_id = await _launch(request, actor, launches, script)
+    return stream_of(jobs, actor, job_id, only_result=True)
+
+
+@route("/run_and_stream/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
+async def run_and_stream_by_hash(
+    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], jobs: NamedDependency[Jobs], script_hash: FromPath[str]
+) -> Response[Any]:
+    """Start one version of a script and stream its updates."""
+    script = await launches.script_by_hash(actor, script_hash_of(script_hash))
+    job_id = await _launch(request, actor, launches, script)
+    return stream_of(jobs, actor, job_id, only_result=True)
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `add_batch_jobs`: what to run many times."""
+
+    kind: str
+    path: str | None = None
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@post("/add_batch_jobs/{count:int}", opt=accepts(Batch))
+async def add_batch_jobs(actor: NamedDependency[Actor], launches: NamedDependency[Launches], count: FromPath[int], body: RawBody) -> Response[bytes]:
+    """Start a script, or a no-op, many times; the ids. For benchmarks and back-fills."""
+    batch = decode(body, Batch)
+    match batch.kind:
+        case "noop":
+            script = None
+        case "script" if batch.path:
+            script = await launches.script_by_path(actor, batch.path)
+        case _:
+            raise InvalidInput(f"A batch runs kind 'noop', or 'script' with a path; not {batch.kind!r}")
+    args = bytes(batch.args)
+    check_json_text(args)
+    if not args.startswith(b"{"):
+        raise InvalidInput("The batch's args must be a JSON object")
+    return json_of(await launches.run_batch(actor, count, script, args.decode()), 201)
+
+
+handlers = [
+    run_by_path,
+    run_by_hash,
+    run_preview,
+    run_wait_by_path,
+    run_wait_by_hash,
+    run_wait_preview,
+    run_and_stream_by_path,
+    run_and_stream_by_hash,
+    add_batch_jobs,
+]
+router = Router("/jobs", route_handlers=handlers, tags=["jobs"])

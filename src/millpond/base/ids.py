@@ -1,0 +1,38 @@
+"""Identifiers: their types, and how new ones are made."""
+
+import os
+import secrets
+import time
+from typing import NewType
+from uuid import UUID
+
+WorkspaceId = NewType("WorkspaceId", str)
+JobId = NewType("JobId", UUID)
+ScriptHash = NewType("ScriptHash", int)
+
+
+def new_job_id() -> JobId:
+    """A UUID of version 7 (RFC 9562): ids made later sort later, to the millisecond, so inserts stay local in indexes."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return JobId(UUID(int=value))
+
+
+def new_secret() -> str:
+    """A URL-safe secret of 256 bits, for tokens and links."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_to_hex(script_hash: int) -> str:
+    """The 16 hex digits a script's hash has on the wire; the column is a signed 64-bit integer."""
+    return f"{script_hash & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def hash_from_hex(text: str) -> ScriptHash | None:
+    """The inverse of `hash_to_hex`; None when `text` is not 16 hex digits."""
+    if len(text) != 16 or any(character not in "0123456789abcdefABCDEF" for character in text):
+        return None
+    value = int(text, 16)
+    return ScriptHash(value - 2**64 if value >= 2**63 else value)

@@ -1,0 +1,1 @@
+"""How scripts run: one package a language, all behind the contract of `runtimes.contract`."""

@@ -1,0 +1,45 @@
+"""From an exception to the error object a failed run ends with (the shape Windmill's Python runs have)."""
+
+import traceback
+from types import TracebackType
+
+from millpond.runtimes.python.wrapper import results
+
+
+def describe(error: BaseException, *, own_file: str, step_id: str | None) -> bytes:
+    """The error as JSON: message, name, stack, and what the exception carries beside them.
+
+    The stack begins at the first frame of `own_file`, the script; the frames that led there are the wrapper's.
+    """
+    described: dict[str, object] = {"message": _text(error), "name": type(error).__name__}
+    described["stack"] = _stack(error, own_file)
+    extra = {name: value for name, value in vars(error).items() if not name.startswith("_pydantic")}
+    if extra:
+        described["extra"] = extra
+    if step_id:
+        described["step_id"] = step_id
+    try:
+        return results.encode(described, fallback=str)
+    except Exception:  # noqa: BLE001 - attributes that contain themselves, or whose __str__ fails
+        described.pop("extra", None)
+        return results.encode(described, fallback=repr)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as unprintable:  # noqa: BLE001 - user code
+        return f"<{type(error).__name__} whose text raises {type(unprintable).__name__}>"
+
+
+def _stack(error: BaseException, own_file: str) -> str:
+    if isinstance(error, SyntaxError) and error.filename == own_file:
+        return "".join(traceback.format_exception_only(error)).rstrip("\n")
+    first = _first_frame_in(error.__traceback__, own_file)
+    return "\n".join(line.rstrip("\n") for line in traceback.format_tb(first))
+
+
+def _first_frame_in(frames: TracebackType | None, own_file: str) -> TracebackType | None:
+    while frames is not None and frames.tb_frame.f_code.co_filename != own_file:
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,165 @@
+"""A warm interpreter that forks a process for each job. A program of its own: python -I -S zygote_main.py FD
+
+It runs nothing but this package's code, has a single thread, holds no secret, and ends, with all its jobs, as soon as
+the worker's end of the control socket is closed, which the kernel does however the worker ends.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import site
+import socket
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+
+_PACKAGE_ROOT = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100
+
+sys.path.insert(0, _PACKAGE_ROOT)
+from millpond.runtimes.python import job_process, protocol  # noqa: E402
+from millpond.runtimes.python.launchers import (  # noqa: E402
+    Launcher,
+    NamespaceLauncher,
+    SupervisedLauncher,
+)
+from millpond.runtimes.sandbox.confinement import Confinement  # noqa: E402
+
+# The worker's packages are not the script's.
+sys.path.remove(_PACKAGE_ROOT)
+
+
+class Zygote:
+    """Takes orders from the control socket, forks, reaps and reports."""
+
+    def __init__(self, control: socket.socket, configuration: protocol.Configuration) -> None:
+        self._control = control
+        self._packages = configuration["packages"]
+        self._confinement = Confinement(configuration["confinement"])
+        spaces = self._confinement.pid_namespaces
+        self._launcher: Launcher = NamespaceLauncher(spaces) if spaces else SupervisedLauncher()
+        self._running: set[int] = set()
+        self._wakeup, self._wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at a terminal is the worker's to handle
+
+    def serve(self) -> None:
+        """Work until the worker is gone, then end what still runs."""
+        poll = select.poll()
+        poll.register(self._control.fileno(), select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        self._report({"event": "ready"})
+        connected = True
+        while connected or self._running:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._wakeup in ready:
+                os.read(self._wakeup, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                connected = False
+                poll.unregister(self._control.fileno())
+                for number in self._running:
+                    self._launcher.signal(number, kill=True)
+
+    def _obey(self) -> bool:
+        received = protocol.receive(self._control)
+        if received is None:
+            return False
+        request: protocol.Request = json.loads(received[0])
+        if request["order"] == "run":
+            self._start(request, protocol.JobFiles(*received[1]))
+        else:
+            self._launcher.signal(request["id"], kill=request["order"] == "kill")
+        return True
+
+    def _start(self, request: protocol.Request, files: protocol.JobFiles) -> None:
+        def job() -> NoReturn:
+            self._forget()
+            job_process.run(
+                files,
+                user_id=request.get("user_id"),
+                confinement=self._confinement,
+                packages=self._packages,
+            )
+
+        try:
+            self._launcher.start(request["id"], job)
+            self._running.add(request["id"])
+        except OSError as error:
+            self._report({"event": "ended", "id": request["id"], "status": None, "reason": str(error)})
+        files.close()
+
+    def _forget(self) -> None:
+        """In the child: let go of what only the zygote may hold."""
+        signal.set_wakeup_fd(-1)
+        self._control.close()
+        os.close(self._wakeup)
+        os.close(self._wakeup_writer)
+        self._launcher.forget()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ended = self._launcher.reaped(pid, status, usage)
+            if ended:
+                self._running.discard(ended.number)
+                report: protocol.Report = {"event": "ended", "id": ended.number, "status": ended.status}
+                if ended.memory_peak_bytes is not None:
+                    report["memory_peak_bytes"] = ended.memory_peak_bytes
+                self._report(report)
+
+    def _report(self, report: protocol.Report) -> None:
+        try:
+            self._control.sendall(protocol.encode(report))
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the worker is gone, which the next turn of the loop finds out
+
+
+def _be_nobody() -> None:
+    """Hide this program from what it forks: a script imports its own packages and is its own main module."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "millpond"]:
+        del sys.modules[name]
+    # Child processes of `multiprocessing` import the main module again: it must not be the zygote.
+    sys.modules["__main__"] = ModuleType("__main__")
+
+
+def _preload(configuration: protocol.Configuration) -> None:
+    # Never anything from the environment: third-party code runs confined, in jobs, or not at all.
+    sys.path.append(configuration["packages"]["client"])
+    for name in configuration["preload"]:
+        with contextlib.suppress(ImportError):
+            import_module(name)
+    sys.path.pop()
+
+
+def main() -> None:
+    """Read the configuration, warm up, serve."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    received = protocol.receive(control)
+    if received is None:
+        return
+    configuration: protocol.Configuration = json.loads(received[0])
+    site.setquit()
+    site.sethelper()
+    zygote = Zygote(control, configuration)
+    _preload(configuration)
+    _be_nobody()
+    # What is alive now stays for ever: collecting it again in each job would only copy its pages.
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    zygote.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A view of the machine of the job's own: its processes, its /proc, its shared memory, its /tmp.
+
+A PID namespace is what makes cleaning up exact: when its first process ends, the kernel ends all others, however
+often they forked or called setsid.
+"""
+
+import os
+
+from millpond.runtimes.sandbox import kernel
+
+_QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
+
+
+def enter_user_namespace() -> None:
+    """Become root of a user namespace in which only this user exists: the way to the others without privilege."""
+    user_id, group_id = os.getuid(), os.getgid()
+    kernel.unshare(kernel.CLONE_NEWUSER)
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user_id} {user_id} 1"),
+        ("gid_map", f"{group_id} {group_id} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - keeps pathlib out of the zygote
+            file.write(text)
+
+
+class PidNamespaces:
+    """Switches between this process's own PID namespace and new ones for its children."""
+
+    def __init__(self) -> None:
+        self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def open_new(self) -> int:
+        """Further children are born into a new namespace; returns the pid of its first process, its keeper.
+
+        The keeper does nothing. When it is killed, the kernel kills all others in the namespace.
+        """
+        kernel.unshare(kernel.CLONE_NEWPID)
+        return kernel.clone_paused()
+
+    def return_to_own(self) -> None:
+        """Further children are ordinary ones again."""
+        kernel.setns(self._own, kernel.CLONE_NEWPID)
+
+
+def enter_private_mounts(*, binds: dict[str, str], shared_memory_bytes: int) -> None:
+    """Give this process mounts and IPC of its own: a /proc of its PID namespace, an empty /dev/shm, and `binds`.
+
+    `binds` maps a mount point to the directory shown there. Without a private /dev/shm, `multiprocessing` would
+    have to write where other jobs can read.
+    """
+    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("proc", "/proc", "proc", _QUIET | kernel.MS_NOEXEC)
+    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108
+        size = f"size={shared_memory_bytes},mode=1777"
+        kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET | kernel.MS_NOEXEC, size)  # noqa: S108
+    for mount_point, directory in binds.items():
+        kernel.mount(directory, mount_point, None, kernel.MS_BIND)

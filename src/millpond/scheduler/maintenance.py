@@ -1,0 +1,58 @@
+"""Maintenance ticks of the leader: rescue of dead workers' jobs, partitions, forgetting what has expired."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from millpond.base.log import get_logger
+from millpond.services.queue import Queue
+from millpond.store import instance as instance_store
+from millpond.store import job_secrets
+from millpond.store.pool import Database
+
+log = get_logger()
+
+LEADER_KEY = 0x4D494C4D
+TICK_SECS = 2.0
+LEADER_RETRY_SECS = 5.0
+PARTITIONS_EVERY_SECS = 3600.0
+CLEANING_EVERY_SECS = 300.0
+
+
+class Maintenance:
+    """Runs on every server; works on the one that leads. All of it is safe when two lead for a moment."""
+
+    def __init__(self, database: Database, queue: Queue) -> None:
+        self._database = database
+        self._queue = queue
+        self._due: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Tick until cancelled; a tick that fails is logged, and the next comes all the same."""
+        while True:
+            try:
+                async with self._database.session_lock(LEADER_KEY) as leads:
+                    while leads:
+                        await self._tick()
+                        await asyncio.sleep(TICK_SECS)
+            except Exception as error:  # noqa: BLE001  # the door of a maintenance tick
+                log.warning("maintenance_tick_failed", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(LEADER_RETRY_SECS)
+
+    async def _tick(self) -> None:
+        await self._queue.rescue()
+        await self._every(PARTITIONS_EVERY_SECS, "partitions", self._make_partitions)
+        await self._every(CLEANING_EVERY_SECS, "job secrets", self._forget_job_secrets)
+
+    async def _every(self, seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(name, 0):
+            self._due[name] = now + seconds
+            await work()
+
+    async def _make_partitions(self) -> None:
+        await instance_store.ensure_partitions(self._database)
+
+    async def _forget_job_secrets(self) -> None:
+        async with self._database.statement() as connection:
+            await job_secrets.delete_of_ended_jobs(connection)

@@ -1,0 +1,170 @@
+"""Starting jobs: deployed scripts by path or version, previews, batches (compat facts, flows 3.2)."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from millpond.base.errors import InvalidInput, NotFound, PermissionDenied
+from millpond.base.ids import new_job_id
+from millpond.base.paths import check_path
+from millpond.model.actors import Actor
+from millpond.model.jobs import NewJob, Preview
+from millpond.services.authorization import authorize
+from millpond.services.scripts import RunnableScript, Scripts
+from millpond.store import jobs as job_store
+from millpond.store import queue as store
+from millpond.store.pool import Database
+
+CHILD_PRIORITY = 2
+MAX_BATCH = 100_000
+BATCH_ROWS = 5_000
+
+
+class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is started, beside what it runs: the query parameters of the run endpoints."""
+
+    job_id: UUID | None = None
+    scheduled_for: datetime | None = None
+    parent_job: UUID | None = None
+    root_job: UUID | None = None
+    tag: str | None = None
+    timeout_s: int | None = None
+    invisible_to_owner: bool = False
+    queue_limit: int | None = None
+    trigger_kind: str | None = None
+    preprocess: bool = False
+
+
+class Launches:
+    """Use cases that start jobs."""
+
+    def __init__(self, database: Database, scripts: Scripts, languages: frozenset[str]) -> None:
+        self._database = database
+        self._scripts = scripts
+        self._languages = languages
+
+    async def script_by_path(self, actor: Actor, path: str) -> RunnableScript:
+        """What a run by path would run. Raises NotFound, PermissionDenied, InvalidInput when it was never locked."""
+        authorize(actor, "jobs", "run", f"scripts:{path}")
+        return await self._scripts.resolve_by_path(actor, path)
+
+    async def script_by_hash(self, actor: Actor, script_hash: int) -> RunnableScript:
+        """What a run by version would run; the scope is checked on its path. Raises NotFound, PermissionDenied."""
+        authorize(actor, "jobs", "run", None)
+        return await self._scripts.resolve_by_hash(actor, script_hash)
+
+    async def run_script(self, actor: Actor, script: RunnableScript, args: str, options: LaunchOptions) -> UUID:
+        """Push a run of a deployed script; its id. Raises NotFound for an unknown parent, Conflict for a taken id."""
+        authorize(actor, "jobs", "run", f"scripts:{script.path}")
+        child = options.parent_job is not None or options.root_job is not None
+        job = NewJob(
+            id=options.job_id or new_job_id(),
+            workspace_id=actor.workspace_id,
+            kind="script",
+            args=args,
+            tag=options.tag or script.tag or script.language,
+            created_by=actor.username,
+            permissioned_as=actor.permissioned_as,
+            email=actor.email,
+            runnable_path=script.path,
+            script_hash=script.hash,
+            language=script.language,
+            entrypoint="preprocessor" if options.preprocess and script.has_preprocessor else None,
+            priority=script.priority or (CHILD_PRIORITY if child else 0),
+            timeout_s=_shortest(options.timeout_s, script.timeout),
+            parent_job=options.parent_job,
+            root_job=options.root_job,
+            trigger_kind=options.trigger_kind,
+            scheduled_for=options.scheduled_for,
+            visible_to_owner=not options.invisible_to_owner,
+        )
+        return await self._push(job, options)
+
+    async def run_preview(self, actor: Actor, preview: Preview, options: LaunchOptions) -> UUID:
+        """Push a run of code that is not deployed; its id. Raises InvalidInput for a language without a runtime."""
+        authorize(actor, "jobs", "run", f"scripts:{preview.path or ''}")
+        if actor.is_operator:
+            raise PermissionDenied(f"Operators only run what is deployed: {actor.username} is an operator of {actor.workspace_id}")
+        kind = preview.kind or "code"
+        if kind == "code":
+            self._check_preview(preview)
+        path = check_path(preview.path) if preview.path else None
+        job = NewJob(
+            id=options.job_id or new_job_id(),
+            workspace_id=actor.workspace_id,
+            kind="preview" if kind == "code" else kind,
+            args=_args_text(preview.args),
+            tag=options.tag or preview.tag or (preview.language if kind == "code" else kind) or kind,
+            created_by=actor.username,
+            permissioned_as=actor.permissioned_as,
+            email=actor.email,
+            runnable_path=path,
+            language=preview.language if kind == "code" else None,
+            raw_code=preview.content if kind == "code" else None,
+            raw_lock=preview.lock if kind == "code" else None,
+            timeout_s=_shortest(options.timeout_s, preview.timeout),
+            parent_job=options.parent_job,
+            root_job=options.root_job,
+            scheduled_for=options.scheduled_for,
+            visible_to_owner=not options.invisible_to_owner,
+        )
+        return await self._push(job, options)
+
+    async def run_batch(self, actor: Actor, count: int, script: RunnableScript | None, args: str) -> list[UUID]:
+        """Push `count` runs of one script, or of a no-op when it is None; their ids. Raises InvalidInput beyond 100,000."""
+        authorize(actor, "jobs", "run", f"scripts:{script.path}" if script else None)
+        if not 0 < count <= MAX_BATCH:
+            raise InvalidInput(f"A batch holds 1 to {MAX_BATCH} jobs, not {count}")
+        facts = {
+            "workspace_id": actor.workspace_id,
+            "kind": "noop" if script is None else "script",
+            "args": args,
+            "tag": "noop" if script is None else script.tag or script.language,
+            "created_by": actor.username,
+            "permissioned_as": actor.permissioned_as,
+            "email": actor.email,
+        }
+        if script is not None:
+            facts |= {"runnable_path": script.path, "script_hash": script.hash, "language": script.language,
+                      "timeout_s": script.timeout, "priority": script.priority or 0}  # fmt: skip
+        jobs = [msgspec.convert(facts | {"id": new_job_id()}, NewJob) for _ in range(count)]
+        async with self._database.transaction() as transaction:
+            for start in range(0, count, BATCH_ROWS):
+                await store.push_jobs(transaction, jobs[start : start + BATCH_ROWS])
+        return [job.id for job in jobs]
+
+    def _check_preview(self, preview: Preview) -> None:
+        if preview.language is None:
+            raise InvalidInput("The preview names no language")
+        if preview.language not in self._languages:
+            raise InvalidInput(
+                f"Scripts in {preview.language!r} cannot run here; supported are {', '.join(sorted(self._languages))}"
+            )
+
+    async def _push(self, job: NewJob, options: LaunchOptions) -> UUID:
+        async with self._database.transaction() as transaction:
+            for ancestor in {options.parent_job, options.root_job} - {None}:
+                if await job_store.get_access(transaction, job.workspace_id, ancestor) is None:
+                    raise NotFound(f"Job {ancestor}, named as parent or root of the run, does not exist")
+            if options.queue_limit is not None:
+                waiting = await job_store.count_queued(transaction, job.workspace_id)
+                if waiting > options.queue_limit:
+                    raise InvalidInput(f"Number of queued job is too high: {waiting} > {options.queue_limit}")
+            await store.push_jobs(transaction, [job])
+        return job.id
+
+
+def _shortest(*limits: int | None) -> int | None:
+    given = [limit for limit in limits if limit]
+    return min(given) if given else None
+
+
+def _args_text(args: msgspec.Raw) -> str:
+    text = bytes(args).decode().strip()
+    if text == "null":
+        return "{}"
+    if not text.startswith("{"):
+        raise InvalidInput("The preview's args must be a JSON object")
+    return text
+

@@ -1,0 +1,124 @@
+"""The queue as workers and the scheduler see it: claims, leases, completions, logs, rescue.
+
+These use cases have no actor: only `worker` and `scheduler` call them, and an import contract keeps HTTP away. Every
+write on a job's behalf names the claim's fencing token; a stale one changes nothing.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from millpond.base.errors import NotFound
+from millpond.base.ids import hash_to_hex
+from millpond.base.log import get_logger
+from millpond.model.jobs import Claim, Completion, Lane
+from millpond.model.results import canceled_result, error_result
+from millpond.store import queue as store
+from millpond.store import scripts as script_store
+from millpond.store.pool import Database
+from millpond.store.queue import HeldJob, LeftClaim, LogChunk, ScriptSource, WorkerRegistration
+
+log = get_logger()
+
+LEASE_SECS = 20.0
+MOST_RESCUES = 3
+
+
+class Queue:
+    """Use cases of workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, worker: WorkerRegistration) -> None:
+        """A worker comes up: it gets its lease, and predecessors under its name lose theirs."""
+        async with self._database.transaction() as transaction:
+            await store.register_worker(transaction, worker, LEASE_SECS)
+
+    async def heartbeat(self, worker_id: UUID, jobs_done: int, *, draining: bool) -> list[HeldJob] | None:
+        """Renew the lease; what the worker holds, with requests to cancel. None when the worker is no longer known."""
+        async with self._database.statement() as connection:
+            if not await store.heartbeat(connection, worker_id, LEASE_SECS, jobs_done, draining=draining):
+                return None
+            return await store.held_jobs(connection, worker_id)
+
+    async def unregister(self, worker_id: UUID) -> None:
+        """A worker goes in order: what it still held goes back to the queue, then it is forgotten."""
+        async with self._database.transaction() as transaction:
+            await store.release_jobs(transaction, worker_id, count_rescue=False, most_rescues=MOST_RESCUES)
+            await store.unregister_worker(transaction, worker_id)
+
+    async def claim(self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str) -> list[Claim]:
+        """Take up to `limit` due jobs; empty when none is due or the worker's lease has run out."""
+        async with self._database.transaction() as transaction:
+            claims = await store.claim_jobs(transaction, worker_id, lane, tags, limit, sandbox)
+            for claim in claims:
+                if claim.rescues:
+                    await store.clear_log(transaction, claim.workspace_id, claim.job_id)
+            return claims
+
+    async def next_due(self, lane: Lane, tags: list[str] | None) -> float | None:
+        """Seconds until the next waiting job is due; None when none waits."""
+        async with self._database.statement() as connection:
+            return await store.next_due(connection, lane, tags)
+
+    async def complete(self, completions: Sequence[Completion]) -> set[UUID]:
+        """Record how jobs ended, in one transaction; the ids whose claim was still current.
+
+        The others were cancelled, rescued after a missed heartbeat, or deleted: nothing is changed for them.
+        """
+        async with self._database.transaction() as transaction:
+            done = await store.complete_jobs(transaction, completions)
+        for completion in completions:
+            if completion.claim.job_id not in done:
+                log.warning("stale_completion_dropped", job_id=str(completion.claim.job_id), lease_token=completion.claim.lease_token)
+        return done
+
+    async def complete_lock(self, completion: Completion, lock: str | None, error: str | None) -> bool:
+        """Record how a dependency job ended and the lock it made, in one transaction; False when its claim was stale."""
+        claim = completion.claim
+        async with self._database.transaction() as transaction:
+            if not await store.complete_jobs(transaction, [completion]):
+                return False
+            if claim.script_hash is not None:
+                await script_store.record_lock(transaction, claim.workspace_id, claim.script_hash, lock, error)
+        return True
+
+    async def append_logs(self, chunks: Sequence[LogChunk]) -> None:
+        """Store what jobs printed."""
+        async with self._database.statement() as connection:
+            await store.append_logs(connection, chunks)
+
+    async def script_source(self, workspace_id: str, script_hash: int) -> ScriptSource:
+        """The code of a deployed version. Raises NotFound when it was deleted since the job was pushed."""
+        async with self._database.statement() as connection:
+            source = await store.script_source(connection, workspace_id, script_hash)
+        if source is None:
+            raise NotFound(f"Script version {hash_to_hex(script_hash)} was deleted")
+        return source
+
+    async def rescue(self) -> int:
+        """Give back the jobs of workers whose lease has run out; the number of jobs that moved or ended.
+
+        A job rescued three times already fails by name instead, and one whose cancellation was asked for ends cancelled.
+        """
+        moved = 0
+        async with self._database.statement() as connection:
+            dead = await store.dead_workers(connection)
+        for worker_id in dead:
+            async with self._database.transaction() as transaction:
+                released = await store.release_jobs(transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES)
+                left = await store.claims_of(transaction, worker_id)
+                for claim in left:
+                    await store.end_claim(transaction, claim, *_ending_of(claim))
+                await store.unregister_worker(transaction, worker_id)
+            log.warning("worker_lost", worker_id=str(worker_id), jobs_released=released, jobs_ended=len(left))
+            moved += released + len(left)
+        return moved
+
+
+def _ending_of(claim: LeftClaim) -> tuple[str, str]:
+    if claim.cancellation is not None:
+        return "canceled", canceled_result(claim.cancellation.by, claim.cancellation.reason)
+    return "failure", error_result(
+        "WorkerLost", f"The worker died while running this job, {claim.rescues + 1} times in a row; it is not tried again"
+    )

@@ -1,0 +1,116 @@
+"""Opens sealed variables, and lets the worker of a job know which secrets the job has seen.
+
+The server decrypts, the worker prints: two processes. What a job reads is noted in the database, still
+sealed, before the answer leaves; the worker looks for new notes before it stores a part of the job's log, and
+masks what they open to.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from millpond.base.errors import Unavailable
+from millpond.base.log import get_logger
+from millpond.base.sealing import SealBroken, unseal
+from millpond.model.actors import Actor
+from millpond.services.workspace_keys import WorkspaceKeys
+from millpond.store import job_secrets
+from millpond.store.pool import Database, Transaction
+
+log = get_logger()
+
+MIN_MASKED_CHARACTERS = 3
+"""Shorter texts are not masked: a secret of one digit would blacken every number in the log."""
+
+
+class SeenSecret(NamedTuple):
+    """A secret in clear, and the number of its note."""
+
+    number: int
+    value: str
+
+
+async def open_secret(
+    connection: Transaction, workspace_key: bytes, actor: Actor, path: str, sealed_value: str
+) -> str:
+    """The clear value of a secret variable; a job that asks is noted first.
+
+    Raises Unavailable for another key's.
+    """
+    try:
+        value = unseal(workspace_key, sealed_value)
+    except SealBroken as error:
+        raise Unavailable(
+            f"Variable {path} cannot be decrypted: {error}. Either this instance runs with another master "
+            "key than the one it was stored under, or its ciphertext was brought from another workspace; "
+            "set the variable's value anew"
+        ) from error
+    if actor.job is not None:
+        await job_secrets.record(connection, actor.workspace_id, actor.job.job_id, path, sealed_value)
+    return value
+
+
+async def newly_seen(
+    database: Database,
+    workspace_keys: WorkspaceKeys,
+    workspace_id: str,
+    job_ids: list[UUID],
+    known: list[int],
+) -> list[SeenSecret]:
+    """The secrets the jobs have read besides those `known` by number. For workers: nobody is authorized.
+
+    A note that opens no more, since the workspace's key was exchanged meanwhile, is left out and logged.
+    """
+    async with database.statement() as connection:
+        notes = await job_secrets.list_new(connection, workspace_id, job_ids, known)
+    if not notes:
+        return []
+    workspace_key = await workspace_keys.key_of(workspace_id)
+    seen = []
+    for note in notes:
+        try:
+            seen.append(SeenSecret(note.number, unseal(workspace_key, note.sealed_value)))
+        except SealBroken:
+            log.warning("job_secret_unreadable", workspace_id=workspace_id, path=note.path)
+    return seen
+
+
+def texts_to_mask(secrets: Iterable[str]) -> list[str]:
+    """What to look for in a log, longest first.
+
+    Each secret, its lines, its JSON-escaped form, and the strings of a secret that is JSON. Texts under
+    `MIN_MASKED_CHARACTERS` characters are left out.
+    """
+    texts: set[str] = set()
+    for secret in secrets:
+        texts |= {
+            secret,
+            secret.strip(),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        }
+        texts |= {line.strip() for line in secret.splitlines()}
+        texts |= _strings_inside(secret)
+    return sorted((text for text in texts if len(text) >= MIN_MASKED_CHARACTERS), key=len, reverse=True)
+
+
+def _strings_inside(secret: str) -> set[str]:
+    if not secret.lstrip().startswith(("{", "[")):
+        return set()
+    try:
+        pending: list[object] = [msgspec.json.decode(secret)]
+    except (msgspec.DecodeError, RecursionError):
+        return set()
+    found = set()
+    while pending:
+        match pending.pop():
+            case dict() as members:
+                pending.extend(members.values())
+            case list() as items:
+                pending.extend(items)
+            case str() as text:
+                found.add(text)
+    return found

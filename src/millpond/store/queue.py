@@ -1,0 +1,236 @@
+"""Queries on the queue: pushing, claiming, completing, cancelling, and the workers' leases."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+from uuid import UUID
+
+import msgspec
+
+from millpond.model.jobs import Cancellation, Claim, Completion, Lane, NewJob, lane_of
+from millpond.store.pool import Transaction
+from millpond.store.queries import load
+
+_SQL = load("queue")
+
+LABEL_SEPARATOR = "\x1f"
+
+_PUSHED = (
+    "workspace_id", "id", "kind", "args", "tag", "created_by", "permissioned_as", "email", "runnable_path", "script_hash",
+    "language", "raw_code", "raw_lock", "entrypoint", "priority", "timeout_s", "parent_job", "root_job", "flow_step_id",
+    "trigger_kind", "schedule_path", "scheduled_for", "visible_to_owner",
+)  # fmt: skip
+_CLAIMED = tuple(Claim.__struct_fields__)
+
+
+class WorkerRegistration(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that comes up."""
+
+    id: UUID
+    name: str
+    host: str
+    process_id: int
+    tags: list[str]
+    slots: int
+    version: str
+    sandbox: str
+
+
+class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it is listed."""
+
+    id: UUID
+    name: str
+    host: str
+    tags: list[str]
+    slots: int
+    version: str
+    sandbox: str
+    started_at: datetime
+    last_ping_at: datetime
+    jobs_done: int
+    draining: bool
+
+
+class HeldJob(NamedTuple):
+    """A job the database thinks a worker runs."""
+
+    job_id: UUID
+    lease_token: int
+    cancellation: Cancellation | None
+
+
+class LeftClaim(NamedTuple):
+    """A claim left with a dead worker."""
+
+    workspace_id: str
+    job_id: UUID
+    lease_token: int
+    rescues: int
+    cancellation: Cancellation | None
+
+
+class LogChunk(NamedTuple):
+    """A piece of a job's log or result stream."""
+
+    workspace_id: str
+    job_id: UUID
+    kind: str
+    chunk: int
+    start_character: int
+    content: str
+
+
+async def push_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> None:
+    """Put jobs into the queue, all or none; workers are woken when the transaction commits."""
+    columns = [[getattr(job, name) for job in jobs] for name in _PUSHED]
+    await transaction.execute(_SQL["push_jobs"], *columns, [lane_of(job.kind) for job in jobs])
+
+
+async def claim_jobs(
+    transaction: Transaction, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str
+) -> list[Claim]:
+    """Take up to `limit` due jobs for a worker whose lease stands."""
+    rows = await transaction.fetch(_SQL["claim_jobs"], worker_id, lane, tags, limit, sandbox)
+    return [Claim(**{name: row[name] for name in _CLAIMED}) for row in rows]
+
+
+async def next_due(transaction: Transaction, lane: Lane, tags: list[str] | None) -> float | None:
+    """Seconds until the next waiting job is due, negative when it is overdue; None when none waits."""
+    return cast("float | None", await transaction.fetch_value(_SQL["next_due"], lane, tags))
+
+
+async def complete_jobs(transaction: Transaction, completions: Sequence[Completion]) -> set[UUID]:
+    """End jobs; the ids of those whose claim was still current."""
+    rows = await transaction.fetch(
+        _SQL["complete_jobs"],
+        [done.claim.workspace_id for done in completions],
+        [done.claim.job_id for done in completions],
+        [done.claim.lease_token for done in completions],
+        [done.status for done in completions],
+        [done.result for done in completions],
+        [done.memory_peak_bytes for done in completions],
+        [LABEL_SEPARATOR.join(done.labels) if done.labels else None for done in completions],
+        [done.canceled_by for done in completions],
+        [done.canceled_reason for done in completions],
+    )
+    return {row["job_id"] for row in rows}
+
+
+async def cancel_queued(transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation) -> bool:
+    """End a job nobody holds; False when it runs or is gone."""
+    rows = await transaction.fetch(_SQL["cancel_queued"], workspace_id, job_id, result, why.by, why.reason)
+    return bool(rows)
+
+
+async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation) -> bool:
+    """Ask the holding worker to end a job; False when none holds it."""
+    return bool(await transaction.fetch(_SQL["flag_running"], workspace_id, job_id, why.by, why.reason))
+
+
+async def take_over_running(transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation) -> bool:
+    """End a running job without its worker; False when it does not run."""
+    taken = await transaction.fetch_value(_SQL["take_over_running"], workspace_id, job_id, result, why.by, why.reason)
+    return taken == 1
+
+
+async def children_of(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[UUID]:
+    """Jobs below a job that have not ended."""
+    return [row["id"] for row in await transaction.fetch(_SQL["children_of"], workspace_id, job_id)]
+
+
+async def register_worker(transaction: Transaction, worker: WorkerRegistration, lease_secs: float) -> None:
+    """Record a worker and its lease, and end the leases of its predecessors under the same name."""
+    await transaction.execute(
+        _SQL["register_worker"], worker.id, worker.name, worker.host, worker.process_id, worker.tags, worker.slots,
+        worker.version, worker.sandbox, lease_secs,
+    )  # fmt: skip
+    await transaction.execute(_SQL["supersede_worker"], worker.host, worker.name, worker.id)
+
+
+async def heartbeat(transaction: Transaction, worker_id: UUID, lease_secs: float, jobs_done: int, *, draining: bool) -> bool:
+    """Renew a worker's lease; False when the worker is no longer known."""
+    row = await transaction.fetch_row(_SQL["heartbeat"], worker_id, lease_secs, jobs_done, draining)
+    return row is not None
+
+
+async def held_jobs(transaction: Transaction, worker_id: UUID) -> list[HeldJob]:
+    """What a worker runs, as the database sees it."""
+    rows = await transaction.fetch(_SQL["held_jobs"], worker_id)
+    return [HeldJob(row["job_id"], row["lease_token"], _cancellation(row["canceled_by"], row["canceled_reason"])) for row in rows]
+
+
+async def unregister_worker(transaction: Transaction, worker_id: UUID) -> None:
+    """Forget a worker."""
+    await transaction.execute(_SQL["unregister_worker"], worker_id)
+
+
+async def release_jobs(transaction: Transaction, worker_id: UUID, *, count_rescue: bool, most_rescues: int) -> int:
+    """Give a worker's jobs back to the queue; the number given back. Cancelled ones, and those rescued too often, stay."""
+    rows = await transaction.fetch(_SQL["release_jobs"], worker_id, int(count_rescue), most_rescues)
+    return len(rows)
+
+
+async def dead_workers(transaction: Transaction) -> list[UUID]:
+    """Workers whose lease has run out."""
+    return [row["id"] for row in await transaction.fetch(_SQL["dead_workers"])]
+
+
+async def claims_of(transaction: Transaction, worker_id: UUID) -> list[LeftClaim]:
+    """Claims still naming a worker."""
+    return [
+        LeftClaim(
+            row["workspace_id"], row["job_id"], row["lease_token"], row["rescues"],
+            _cancellation(row["canceled_by"], row["canceled_reason"]),
+        )
+        for row in await transaction.fetch(_SQL["claims_of"], worker_id)
+    ]  # fmt: skip
+
+
+async def end_claim(transaction: Transaction, claim: LeftClaim, status: str, result: str) -> bool:
+    """End one claim of a dead worker; False when it was no longer current."""
+    why = claim.cancellation
+    rows = await transaction.fetch(
+        _SQL["end_claim"], claim.workspace_id, claim.job_id, claim.lease_token, status, result,
+        why.by if why else None, why.reason if why else None,
+    )  # fmt: skip
+    return bool(rows)
+
+
+async def append_logs(transaction: Transaction, chunks: Sequence[LogChunk]) -> None:
+    """Store log chunks; one already stored is left as it is."""
+    await transaction.execute(_SQL["append_logs"], *[list(column) for column in zip(*chunks, strict=True)])
+
+
+async def clear_log(transaction: Transaction, workspace_id: str, job_id: UUID) -> None:
+    """Forget what an earlier attempt printed."""
+    await transaction.execute(_SQL["clear_log"], workspace_id, job_id)
+
+
+async def list_workers(transaction: Transaction, ping_since_secs: int) -> list[WorkerRow]:
+    """Workers that pinged lately."""
+    rows = await transaction.fetch(_SQL["list_workers"], float(ping_since_secs))
+    return [WorkerRow(**{name: row[name] for name in WorkerRow.__struct_fields__}) for row in rows]
+
+
+def _cancellation(by: str | None, reason: str | None) -> Cancellation | None:
+    return None if by is None else Cancellation(by, reason or "")
+
+
+class ScriptSource(NamedTuple):
+    """What a claim of a deployed version runs; `lock` is None while it is being made."""
+
+    code: str
+    language: str
+    lock: str | None
+    envs: dict[str, str]
+
+
+async def script_source(transaction: Transaction, workspace_id: str, script_hash: int) -> ScriptSource | None:
+    """The code of a deployed version; None when it was deleted."""
+    row = await transaction.fetch_row(_SQL["script_source"], workspace_id, script_hash)
+    if row is None:
+        return None
+    lines = msgspec.json.decode(row["envs"], type=list[str] | None) if row["envs"] else None
+    envs = dict(line.split("=", 1) for line in lines or [] if "=" in line)
+    return ScriptSource(row["content"], row["language"], row["lock"], envs)

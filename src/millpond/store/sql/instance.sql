@@ -1,0 +1,20 @@
+-- name: lock_settings
+-- Those who prepare an instance at once take turns.
+SELECT pg_advisory_xact_lock(1296649293)
+
+-- name: get_fingerprint
+-- The digest of the master key the database was sealed with.
+SELECT value #>> '{}' FROM instance_setting WHERE name = 'master_key_fingerprint'
+
+-- name: record_fingerprint
+-- Once, when the instance is made.
+INSERT INTO instance_setting (name, value) VALUES ('master_key_fingerprint', to_json($1::text))
+
+-- name: list_partitions
+-- The partitions of the job tables.
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+ WHERE p.relname IN ('job', 'job_completed', 'job_log')
+
+-- name: partition_statement
+-- The statement that makes one partition: names and bounds come from dates, quoted by the database itself.
+SELECT format('CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', $1::text, $2::text, $3::uuid, $4::uuid)

@@ -1,0 +1,206 @@
+-- name: push_jobs
+-- Facts and place in the queue of several jobs at once, one array a column; waiting workers are woken at the commit.
+WITH given AS (
+    SELECT * FROM unnest(
+        $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+        $11::text[], $12::text[], $13::text[], $14::text[], $15::smallint[], $16::integer[], $17::uuid[], $18::uuid[], $19::text[],
+        $20::text[], $21::text[], $22::timestamptz[], $23::boolean[], $24::text[])
+    AS g (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash,
+          language, raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id,
+          trigger_kind, schedule_path, scheduled_for, visible_to_owner, lane)
+), facts AS (
+    INSERT INTO job (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
+                     raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
+                     schedule_path, scheduled_for, visible_to_owner)
+    SELECT workspace_id, id, kind, args::json, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
+           raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
+           schedule_path, coalesce(scheduled_for, now()), visible_to_owner
+      FROM given
+), queued AS (
+    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for)
+    SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()) FROM given
+)
+SELECT pg_notify('millpond_queue', lane) FROM given GROUP BY lane
+
+-- name: claim_jobs
+-- Up to $4 due jobs of a lane for worker $1, highest priority first. A LIMITed subquery may be re-executed per row;
+-- the materialized CTE pins it to one evaluation.
+WITH picked AS MATERIALIZED (
+    SELECT workspace_id, job_id
+      FROM job_queue
+     WHERE state = 'queued' AND lane = $2 AND scheduled_for <= now() AND ($3::text[] IS NULL OR tag = ANY ($3))
+       AND (SELECT lease_until > now() FROM worker WHERE id = $1)
+     ORDER BY priority DESC, scheduled_for, job_id
+     LIMIT $4
+       FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE job_queue q
+       SET state = 'running', worker_id = $1, lease_token = nextval('lease_token'), started_at = now(), sandbox = $5
+      FROM picked p
+     WHERE q.workspace_id = p.workspace_id AND q.job_id = p.job_id
+    RETURNING q.workspace_id, q.job_id, q.lease_token, q.rescues
+)
+SELECT c.workspace_id, c.job_id, c.lease_token, c.rescues, j.kind, j.args, j.tag, j.created_by, j.permissioned_as, j.email,
+       j.runnable_path, j.script_hash, j.language, j.raw_code, j.raw_lock, j.entrypoint, j.timeout_s, j.parent_job,
+       j.root_job, j.flow_step_id, j.schedule_path, j.scheduled_for
+  FROM claimed c
+  JOIN job j ON j.workspace_id = c.workspace_id AND j.id = c.job_id
+
+-- name: next_due
+-- Seconds until the next waiting job of a lane is due; null when none waits.
+SELECT extract(epoch FROM min(scheduled_for) - now())::double precision
+  FROM job_queue
+ WHERE state = 'queued' AND lane = $1 AND ($2::text[] IS NULL OR tag = ANY ($2))
+
+-- name: complete_jobs
+-- End jobs: leave the queue and record how they ended, only where the fencing token is still the current one. The ids
+-- that were completed come back; the others were cancelled, rescued or deleted meanwhile. Waiters are told at the commit.
+WITH given AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[])
+    AS g (workspace_id, job_id, lease_token, status, result, memory_peak_bytes, labels, canceled_by, canceled_reason)
+), gone AS (
+    DELETE FROM job_queue q USING given g
+     WHERE q.workspace_id = g.workspace_id AND q.job_id = g.job_id AND q.lease_token = g.lease_token AND q.state = 'running'
+    RETURNING q.workspace_id, q.job_id, q.started_at, q.worker_id, q.sandbox
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, memory_peak_bytes, canceled_by,
+                               canceled_reason, labels, worker_id, sandbox)
+    SELECT g.workspace_id, g.job_id, g.status, g.result::json, d.started_at,
+           greatest(0, extract(epoch FROM clock_timestamp() - d.started_at) * 1000)::bigint, g.memory_peak_bytes, g.canceled_by,
+           g.canceled_reason, string_to_array(g.labels, E'\x1f'), d.worker_id, d.sandbox
+      FROM gone d
+      JOIN given g USING (workspace_id, job_id)
+    RETURNING job_id
+), told AS MATERIALIZED (
+    SELECT pg_notify('millpond_completed', string_agg(job_id::text, ',')) FROM done HAVING count(*) > 0
+)
+SELECT d.job_id FROM done d LEFT JOIN told ON true
+
+-- name: cancel_queued
+-- End a job that no worker holds; nothing when it runs or is gone.
+WITH gone AS (
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND state = 'queued' RETURNING job_id
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, duration_ms, canceled_by, canceled_reason)
+    SELECT $1, job_id, 'canceled', $3::json, 0, $4, $5 FROM gone
+    RETURNING job_id
+)
+SELECT pg_notify('millpond_completed', job_id::text) FROM done
+
+-- name: flag_running
+-- Ask the worker that holds a job to end it.
+WITH flagged AS (
+    UPDATE job_queue SET canceled_by = coalesce(canceled_by, $3), canceled_reason = coalesce(canceled_reason, $4)
+     WHERE workspace_id = $1 AND job_id = $2 AND state = 'running'
+    RETURNING job_id
+)
+SELECT pg_notify('millpond_cancel', job_id::text) FROM flagged
+
+-- name: take_over_running
+-- End a running job whatever its worker does: its lease token is void from here on.
+WITH gone AS (
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND state = 'running'
+    RETURNING job_id, started_at, worker_id, sandbox
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, canceled_by, canceled_reason, worker_id, sandbox)
+    SELECT $1, job_id, 'canceled', $3::json, started_at, greatest(0, extract(epoch FROM now() - started_at) * 1000)::bigint, $4, $5,
+           worker_id, sandbox
+      FROM gone
+    RETURNING job_id
+), told AS MATERIALIZED (
+    SELECT pg_notify('millpond_cancel', job_id::text), pg_notify('millpond_completed', job_id::text) FROM done
+)
+SELECT count(*) FROM told
+
+-- name: children_of
+-- Jobs in the queue below a job, at any depth.
+WITH RECURSIVE below AS (
+    SELECT id, 1 AS depth FROM job WHERE workspace_id = $1 AND parent_job = $2
+     UNION ALL
+    SELECT j.id, b.depth + 1 FROM job j JOIN below b ON j.parent_job = b.id WHERE j.workspace_id = $1 AND b.depth < 500
+)
+SELECT b.id FROM below b JOIN job_queue q ON q.workspace_id = $1 AND q.job_id = b.id
+
+-- name: register_worker
+-- A worker comes up, with its lease.
+INSERT INTO worker (id, name, host, process_id, tags, slots, version, sandbox, lease_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
+
+-- name: heartbeat
+-- Renew the lease of a worker; no row when it was taken away.
+UPDATE worker
+   SET last_ping_at = now(), lease_until = now() + make_interval(secs => $2), jobs_done = $3, draining = $4
+ WHERE id = $1
+RETURNING id
+
+-- name: held_jobs
+-- What the database thinks the worker runs, with requests to cancel.
+SELECT job_id, lease_token, canceled_by, canceled_reason FROM job_queue WHERE worker_id = $1 AND state = 'running'
+
+-- name: unregister_worker
+-- A worker goes in order; it holds nothing any more.
+DELETE FROM worker WHERE id = $1
+
+-- name: supersede_worker
+-- A worker that came up on the same host under the same name ends the leases of those before it.
+UPDATE worker SET lease_until = now() WHERE host = $1 AND name = $2 AND id <> $3 AND lease_until > now()
+
+-- name: release_jobs
+-- Give back jobs of a worker that is stopping, or whose lease has run out: they are claimed again by whoever is next.
+WITH released AS (
+    UPDATE job_queue
+       SET state = 'queued', worker_id = NULL, lease_token = NULL, rescues = rescues + $2
+     WHERE state = 'running' AND worker_id = $1 AND canceled_by IS NULL AND rescues < $3
+    RETURNING lane, workspace_id, job_id
+), told AS MATERIALIZED (
+    SELECT pg_notify('millpond_queue', lane) FROM released GROUP BY lane
+)
+SELECT workspace_id, job_id FROM released LEFT JOIN told ON true
+
+-- name: dead_workers
+-- Workers whose lease has run out, and ids that jobs name but no worker has.
+SELECT id FROM worker WHERE lease_until < now()
+ UNION
+SELECT DISTINCT q.worker_id FROM job_queue q
+ WHERE q.state = 'running' AND NOT EXISTS (SELECT FROM worker w WHERE w.id = q.worker_id)
+
+-- name: claims_of
+-- What is left with a dead worker after the release: cancelled jobs, and those rescued too often.
+SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason
+  FROM job_queue q
+ WHERE q.worker_id = $1 AND q.state = 'running'
+
+-- name: end_claim
+-- End one claim of a dead worker.
+WITH gone AS (
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND lease_token = $3 AND state = 'running'
+    RETURNING job_id, started_at, worker_id, sandbox
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, canceled_by, canceled_reason, worker_id, sandbox)
+    SELECT $1, job_id, $4, $5::json, started_at, greatest(0, extract(epoch FROM now() - started_at) * 1000)::bigint, $6, $7,
+           worker_id, sandbox
+      FROM gone
+    RETURNING job_id
+)
+SELECT pg_notify('millpond_completed', job_id::text) FROM done
+
+-- name: append_logs
+-- One chunk for each of several jobs.
+INSERT INTO job_log (workspace_id, job_id, kind, chunk, start_character, content)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::text[])
+ON CONFLICT DO NOTHING
+
+-- name: clear_log
+-- A job that runs again after a rescue starts a new log.
+DELETE FROM job_log WHERE workspace_id = $1 AND job_id = $2
+
+-- name: list_workers
+-- Workers that pinged within $1 seconds.
+SELECT id, name, host, tags, slots, version, sandbox, started_at, last_ping_at, jobs_done, draining
+  FROM worker
+ WHERE last_ping_at > now() - make_interval(secs => $1)
+ ORDER BY name, started_at
+
+-- name: script_source
+-- What a claim of a deployed version runs.
+SELECT content, language, lock, settings -> 'envs' AS envs FROM script WHERE workspace_id = $1 AND hash = $2 AND NOT deleted

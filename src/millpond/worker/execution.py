@@ -1,0 +1,159 @@
+"""One job from its claim to how it ended: arguments resolved, process run, outcome turned into a completion."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from millpond.base.errors import LockFailed, MillpondError
+from millpond.base.log import get_logger
+from millpond.base.settings import Settings
+from millpond.model.jobs import Cancellation, Claim, Completion
+from millpond.model.results import canceled_result, error_result, labels_of
+from millpond.runtimes.contract import Execution, Limits, Outcome, Runtime
+from millpond.services.identities import Identities
+from millpond.store.queue import ScriptSource
+from millpond.worker.arguments import Arguments, JobArguments
+from millpond.worker.environment import Addresses, job_environment
+from millpond.worker.job_log import JobLog
+from millpond.store.queue import ScriptSource
+from millpond.worker.script_source import ScriptSources
+
+log = get_logger()
+
+
+class Ending(NamedTuple):
+    """How a job ended; for a dependency job also the lock it made, or the words of its failure."""
+
+    completion: Completion
+    lock: str | None = None
+    lock_error: str | None = None
+
+
+class Executor:
+    """Runs claims. Knows nothing of slots, leases or how completions are written."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: ScriptSources,
+        runtimes: Mapping[str, Runtime],
+        arguments: JobArguments,
+        identities: Identities,
+        addresses: Addresses,
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._runtimes = runtimes
+        self._arguments = arguments
+        self._identities = identities
+        self._addresses = addresses
+
+    async def run(self, claim: Claim, output: JobLog) -> Ending:
+        """Run a claim to its end. Raises only when cancelled; whatever else goes wrong is a failed completion."""
+        try:
+            if claim.kind == "dependencies":
+                return await self._lock(claim, output)
+            return Ending(await self._run(claim, output))
+        except MillpondError as error:
+            return Ending(_failed(claim, _error_name(error), error.message), lock_error=error.message)
+        except Exception as error:  # noqa: BLE001  # the door of a job's run: a bug of ours ends the job by name
+            log.error("job_crashed_worker_code", job_id=str(claim.job_id), exc_info=error)
+            message = f"{type(error).__name__} in the worker; see its log"
+            return Ending(_failed(claim, "InternalErr", message), lock_error=message)
+
+    async def _lock(self, claim: Claim, output: JobLog) -> Ending:
+        limit = self._settings.job_timeout_secs
+        try:
+            async with asyncio.timeout(limit):
+                lock = await self._runtime(claim.language or "").lock(claim.raw_code or "", output)
+        except TimeoutError:
+            raise LockFailed(f"Resolving dependencies took longer than {limit} s") from None
+        result = msgspec.json.encode({"status": "Successful lock file generation", "lock": lock}).decode()
+        return Ending(Completion(claim=claim, status="success", result=result), lock=lock)
+
+    async def _run(self, claim: Claim, output: JobLog) -> Completion:
+        source = await self._sources.source_of(claim)
+        runtime = self._runtime(source.language)
+        token = self._identities.issue_job_token(claim.workspace_id, claim.job_id, claim.lease_token)
+        arguments = await self._arguments.resolve(claim, token)
+        output.mask.add(arguments.secrets)
+        execution = self._execution(claim, source, arguments, token)
+        if claim.entrypoint == "preprocessor":
+            prepared = await runtime.run(msgspec.structs.replace(execution, entrypoint="preprocessor"), output)
+            if not prepared.success:
+                return _completion(claim, prepared)
+            execution = msgspec.structs.replace(execution, args=_as_arguments(prepared.result))
+        return _completion(claim, await runtime.run(execution, output))
+
+    def _execution(self, claim: Claim, source: ScriptSource, arguments: Arguments, token: str) -> Execution:
+        settings = self._settings
+        timeout_secs = min(claim.timeout_s or settings.job_timeout_secs, settings.job_timeout_secs)
+        environment = job_environment(
+            claim, token, self._addresses, worker_group=settings.worker_group, timezone="UTC", own=source.envs
+        )
+        return Execution(
+            job_id=claim.job_id,
+            language=source.language,
+            code=source.code,
+            args=arguments.json.encode(),
+            env=environment,
+            lock=source.lock,
+            limits=Limits(
+                timeout=timedelta(seconds=timeout_secs),
+                memory_bytes=settings.job_memory_bytes or None,
+                processes=settings.job_processes,
+                result_bytes=settings.job_result_bytes,
+            ),
+        )
+
+    def _runtime(self, language: str) -> Runtime:
+        runtime = self._runtimes.get(language)
+        if runtime is None:
+            raise MillpondError(f"This worker cannot run {language!r}; it runs {', '.join(sorted(self._runtimes))}")
+        return runtime
+
+
+def inline_completion(claim: Claim) -> Completion:
+    """How a job without a process ends: `identity` returns its arguments, `noop` nothing."""
+    return Completion(claim=claim, status="success", result=(claim.args if claim.kind == "identity" else None) or "null")
+
+
+def canceled_completion(claim: Claim, why: Cancellation) -> Completion:
+    """How a job ends whose cancellation was asked for while it ran."""
+    return Completion(
+        claim=claim, status="canceled", result=canceled_result(why.by, why.reason), canceled_by=why.by, canceled_reason=why.reason
+    )
+
+
+def masked(completion: Completion, output: JobLog) -> Completion:
+    """A failed completion with secrets replaced in its error; results of successful jobs are data and stay."""
+    if completion.status != "failure":
+        return completion
+    return msgspec.structs.replace(completion, result=output.mask.apply(completion.result))
+
+
+def _completion(claim: Claim, outcome: Outcome) -> Completion:
+    return Completion(
+        claim=claim,
+        status="success" if outcome.success else "failure",
+        result=outcome.result.decode(),
+        memory_peak_bytes=outcome.memory_peak_bytes,
+        labels=labels_of(outcome.result) if outcome.success else None,
+    )
+
+
+def _as_arguments(prepared: bytes) -> bytes:
+    if prepared.startswith(b"{"):
+        return prepared
+    return b"{}" if prepared == b"null" else b'{"value":' + prepared + b"}"
+
+
+def _failed(claim: Claim, name: str, message: str) -> Completion:
+    return Completion(claim=claim, status="failure", result=error_result(name, message, step_id=claim.flow_step_id))
+
+
+def _error_name(error: MillpondError) -> str:
+    return "ExecutionErr" if type(error) is MillpondError else type(error).__name__

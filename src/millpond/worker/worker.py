@@ -1,0 +1,248 @@
+"""A worker: its lease, its slots, and the jobs in them.
+
+Slots are reserved before jobs are claimed, so a claimed job always starts at once. Notifications only wake the claim
+loops; polling alone is correct. On SIGTERM the worker drains: it claims no more, gives running jobs a grace, and
+returns the rest to the queue.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from uuid import UUID, uuid4
+
+import msgspec
+
+from millpond import __version__
+from millpond.base.errors import MillpondError, Unavailable
+from millpond.base.log import get_logger
+from millpond.base.settings import Settings
+from millpond.model.jobs import INLINE_KINDS, Claim, Completion, Lane
+from millpond.model.results import error_result
+from millpond.runtimes.contract import Runtime
+from millpond.services.queue import Queue
+from millpond.store.queue import HeldJob, WorkerRegistration
+from millpond.worker.batching import Batcher
+from millpond.worker.execution import Ending, Executor, inline_completion, masked
+from millpond.worker.job_log import JobLog
+from millpond.worker.log_writer import LogWriter
+from millpond.worker.running import RunningJob
+from millpond.worker.wakeups import Wakeups
+
+log = get_logger()
+
+HEARTBEAT_SECS = 2.0
+LONGEST_IDLE_SECS = 5.0
+SHORTEST_IDLE_SECS = 0.05
+DRAIN_LOOK_SECS = 0.02
+INLINE_SLOTS = 400
+COMPLETIONS_A_WRITE = 200
+RETRY_SECS = 0.5
+
+
+class Worker:
+    """Runs jobs until told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        executor: Executor,
+        logs: LogWriter,
+        wakeups: Wakeups,
+        runtimes: Sequence[Runtime],
+        *,
+        name: str,
+        sandbox: str,
+    ) -> None:
+        self.id: UUID = uuid4()
+        self._settings = settings
+        self._queue = queue
+        self._executor = executor
+        self._logs = logs
+        self._wakeups = wakeups
+        self._runtimes = runtimes
+        self._name = name
+        self._sandbox = sandbox
+        self._running: dict[UUID, RunningJob] = {}
+        self._stopping = asyncio.Event()
+        self._jobs_done = 0
+        self._completions: Batcher[Completion, bool] = Batcher(self._complete, most=COMPLETIONS_A_WRITE, name="complete jobs")
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stopping.set()
+        self._wakeups.wake_all()
+
+    async def run(self) -> None:
+        """Work until `stop`, then drain. Raises when the database cannot be reached at the start."""
+        await self._queue.register(self._registration())
+        log.info("worker_started", worker_id=str(self.id), name=self._name, slots=self._settings.effective_slots, sandbox=self._sandbox)
+        async with asyncio.TaskGroup() as side:
+            tasks = [
+                side.create_task(self._logs.run(), name="write logs"),
+                side.create_task(self._wakeups.run(), name="listen for wake-ups"),
+                side.create_task(self._beat(), name="heartbeat"),
+            ]
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._serve_lane("process", self._settings.effective_slots), name="lane process")
+                lanes.create_task(self._serve_lane("inline", INLINE_SLOTS), name="lane inline")
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+        await self._queue.unregister(self.id)
+        for runtime in self._runtimes:
+            await runtime.aclose()
+        log.info("worker_stopped", worker_id=str(self.id), jobs_done=self._jobs_done)
+
+    async def _serve_lane(self, lane: Lane, slots: int) -> None:
+        free = slots
+        woken = self._wakeups.event(lane)
+        tasks: set[asyncio.Task[None]] = set()
+
+        def release(task: asyncio.Task[None]) -> None:
+            nonlocal free
+            free += 1
+            tasks.discard(task)
+            woken.set()
+
+        while not self._stopping.is_set():
+            woken.clear()
+            claims = await self._claim(lane, free) if free else []
+            for claim in claims:
+                free -= 1
+                task = asyncio.create_task(self._run_job(claim), name=f"job {claim.job_id}")
+                tasks.add(task)
+                task.add_done_callback(release)
+            if not claims or not free:
+                await self._idle(lane, woken, full=not free)
+
+    async def _claim(self, lane: Lane, limit: int) -> list[Claim]:
+        try:
+            return await self._queue.claim(self.id, lane, self._settings.tags or None, limit, self._sandbox)
+        except MillpondError as error:
+            log.warning("claim_failed", error=error.message)
+            await asyncio.sleep(RETRY_SECS)
+            return []
+
+    async def _idle(self, lane: Lane, woken: asyncio.Event, *, full: bool) -> None:
+        wait = LONGEST_IDLE_SECS
+        if not full:
+            with suppress(MillpondError):
+                due = await self._queue.next_due(lane, self._settings.tags or None)
+                # What is overdue and was not claimed is in other hands just now: look again, but not at once.
+                wait = min(wait, max(due, SHORTEST_IDLE_SECS)) if due is not None else wait
+        with suppress(TimeoutError):
+            await asyncio.wait_for(woken.wait(), wait)
+
+    async def _run_job(self, claim: Claim) -> None:
+        if claim.kind in INLINE_KINDS:
+            await self._store(Ending(inline_completion(claim)))
+            return
+        output = JobLog(claim, self._settings.job_log_bytes, self._logs.wake)
+        task = asyncio.create_task(self._executor.run(claim, output), name=f"run {claim.job_id}")
+        running = self._running[claim.job_id] = RunningJob(claim, task)
+        try:
+            ending = await running.ended()
+            if ending is not None:
+                await self._end(ending, output)
+        finally:
+            del self._running[claim.job_id]
+
+    async def _end(self, ending: Ending, output: JobLog) -> None:
+        failed = ending.completion.status == "failure"
+        await self._until_reached(lambda: self._logs.finish(output, secrets_matter=failed))
+        await self._store(ending._replace(completion=masked(ending.completion, output)))
+
+    async def _store(self, ending: Ending) -> None:
+        completion = ending.completion
+        try:
+            await self._until_reached(lambda: self._store_once(ending))
+        except MillpondError as error:
+            # The database refuses the result itself: the job ends by name instead of being run again and again.
+            result = error_result("ResultNotStored", f"The result cannot be stored: {error.message}")
+            refused = msgspec.structs.replace(completion, status="failure", result=result, labels=None)
+            await self._until_reached(lambda: self._queue.complete([refused]))
+        self._jobs_done += 1
+
+    async def _store_once(self, ending: Ending) -> None:
+        if ending.completion.claim.kind == "dependencies":
+            await self._queue.complete_lock(ending.completion, ending.lock, ending.lock_error)
+            return
+        try:
+            await self._completions.submit(ending.completion)
+        except Unavailable:
+            raise
+        except MillpondError:
+            # One bad result fails the whole batch it was in: each tries again alone.
+            await self._queue.complete([ending.completion])
+
+    async def _complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
+        done = await self._queue.complete(completions)
+        return [completion.claim.job_id in done for completion in completions]
+
+    async def _until_reached(self, write: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            try:
+                await write()
+            except Unavailable as error:
+                log.warning("database_unreachable", error=error.message)
+                await asyncio.sleep(RETRY_SECS)
+            else:
+                return
+
+    async def _beat(self) -> None:
+        while True:
+            asked_at = time.monotonic()
+            try:
+                held = await self._queue.heartbeat(self.id, self._jobs_done, draining=self._stopping.is_set())
+                if held is None:
+                    await self._start_over()
+                else:
+                    self._compare(held, asked_at)
+            except MillpondError as error:
+                log.warning("heartbeat_failed", error=error.message)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wakeups.cancellation.wait(), HEARTBEAT_SECS)
+            self._wakeups.cancellation.clear()
+
+    def _compare(self, held: Sequence[HeldJob], asked_at: float) -> None:
+        by_id = {job.job_id: job for job in held}
+        for running in list(self._running.values()):
+            known = by_id.get(running.claim.job_id)
+            if known is not None and known.lease_token == running.claim.lease_token:
+                if known.cancellation is not None:
+                    running.cancel(known.cancellation)
+            elif running.claimed_at < asked_at:
+                running.abandon()
+
+    async def _start_over(self) -> None:
+        # The lease ran out while this process was stopped or cut off, and its jobs were given to others.
+        log.warning("lease_lost", worker_id=str(self.id), jobs=len(self._running))
+        for running in list(self._running.values()):
+            running.abandon()
+        self.id = uuid4()
+        await self._queue.register(self._registration())
+
+    async def _drain(self) -> None:
+        deadline = time.monotonic() + self._settings.drain_secs
+        while self._running and time.monotonic() < deadline:
+            await asyncio.sleep(DRAIN_LOOK_SECS)
+        for running in list(self._running.values()):
+            running.abandon()
+        while self._running:
+            await asyncio.sleep(DRAIN_LOOK_SECS)
+
+    def _registration(self) -> WorkerRegistration:
+        return WorkerRegistration(
+            id=self.id,
+            name=self._name,
+            host=socket.gethostname(),
+            process_id=os.getpid(),
+            tags=self._settings.tags,
+            slots=self._settings.effective_slots,
+            version=__version__,
+            sandbox=self._sandbox,
+        )
