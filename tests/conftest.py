@@ -1,5 +1,6 @@
 """Fixtures for all tests: a real database each, the instance on it, and clients of its real ASGI application."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -69,8 +70,19 @@ async def instance(database: Database, database_url: str, tmp_path: Path) -> Asy
     master_key = await open_instance(settings, database, create=True)
     services = build_services(settings, database, master_key)
     app = build_server(settings, database, services)
-    async with app.lifespan():
-        yield Instance(settings, database, database_url, master_key, services, app)
+    # In a task of its own: the framework's lifespan must be left by the task that entered it, a fixture's teardown is another.
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    living = asyncio.create_task(live(), name="lifespan")
+    await started.wait()
+    yield Instance(settings, database, database_url, master_key, services, app)
+    stop.set()
+    await living
 
 
 def client_with(instance: Instance, token: str | None) -> httpx.AsyncClient:

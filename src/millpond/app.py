@@ -206,13 +206,3 @@ def client_path() -> Path:
         if (folder / "wmill" / "__init__.py").is_file():
             return folder
     raise StartupRefused("The injected client 'wmill' is missing from this installation: install Millpond anew")
-
-
-def internal_address(settings: Settings, port: int) -> str:
-    """Where jobs on this machine reach the server."""
-    if settings.internal_url:
-        return settings.internal_url.rstrip("/")
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  # compared, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-

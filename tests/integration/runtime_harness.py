@@ -84,7 +84,8 @@ class Harness:
 
     async def run(self, code: str, args: object = None, **options: object) -> Outcome:
         self.printed = Printed()
-        return await self.runtime.run(self.execution(code, args, **options), self.printed)  # type: ignore[arg-type]
+        execution = self.execution(code, args, **options)  # type: ignore[arg-type]
+        return await self.runtime.run(execution, self.printed)
 
     async def value(self, code: str, args: object = None, **options: object) -> object:
         outcome = await self.run(code, args, **options)
@@ -99,7 +100,7 @@ class Harness:
 
     def leftovers(self) -> list[str]:
         """Job directories that still exist."""
-        return os.listdir(self.root / "jobs")
+        return [path.name for path in (self.root / "jobs").iterdir()]
 
 
 @asynccontextmanager
@@ -132,7 +133,9 @@ def processes_with(marker: str) -> list[int]:
 
 
 def _pids() -> Iterator[int]:
-    yield from (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid())
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit() and int(path.name) != os.getpid():
+            yield int(path.name)
 
 
 def _mentions(pid: int, marker: str) -> bool:

@@ -1,7 +1,6 @@
 """Accounts over HTTP: logins, links, tokens, and what superadmins do."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 
 from millpond.base.errors import NotFound
 from millpond.store.pool import Database
-
-ClientOf = Callable[..., Awaitable[httpx.AsyncClient]]
+from tests.conftest import ClientOf, Instance
 
 ADMIN = "admin@localhost"
 PASSWORD = "correct horse battery staple"
@@ -35,8 +33,12 @@ async def new_account(client: httpx.AsyncClient, email: str = "henri@localhost",
     assert answer.text == f"user created {email}"
 
 
-async def login(client: httpx.AsyncClient, email: str = "henri@localhost", password: str = PASSWORD) -> httpx.Response:
-    answer = await client.post("/api/auth/login", json={"email": email, "password": password}, headers=ANONYMOUS)
+async def login(
+    client: httpx.AsyncClient, email: str = "henri@localhost", password: str = PASSWORD
+) -> httpx.Response:
+    answer = await client.post(
+        "/api/auth/login", json={"email": email, "password": password}, headers=ANONYMOUS
+    )
     client.cookies.clear()
     return answer
 
@@ -58,7 +60,9 @@ async def test_whoami_answers_what_the_command_line_reads(client: httpx.AsyncCli
 @pytest.mark.parametrize("token", ["nope", "mp_nope", "mpj_a.b", "mpj_", "", "x" * 5000, "émoi"])
 async def test_an_unknown_token_is_refused(client: httpx.AsyncClient, token: str) -> None:
     for path in ("/api/users/whoami", "/api/w/main/users/whoami"):
-        answer = await client.get(path, headers={"authorization": f"Bearer {token}".encode("latin-1")})
+        answer = await client.get(
+            path, headers=httpx.Headers({"authorization": f"Bearer {token}"}, encoding="latin-1")
+        )
         assert answer.status_code == 401
         assert answer.text.startswith("Unauthorized: ")
         assert answer.headers["content-type"].startswith("text/plain")
@@ -115,7 +119,9 @@ async def test_many_wrong_logins_have_to_wait_even_with_the_right_password(clien
     assert (await login(client, ADMIN, "wrong")).text.endswith("is wrong"), "others are not held up"
 
 
-async def test_passwords_and_tokens_are_stored_as_digests(client: httpx.AsyncClient, database: Database) -> None:
+async def test_passwords_and_tokens_are_stored_as_digests(
+    client: httpx.AsyncClient, database: Database
+) -> None:
     await new_account(client)
     token = (await login(client)).text
     kept = await statement(database, "SELECT password_hash FROM account WHERE email = 'henri@localhost'")
@@ -145,7 +151,7 @@ async def test_another_site_cannot_use_the_session_cookie(client: httpx.AsyncCli
     assert answer.status_code == 401
 
 
-async def test_a_login_link_works_once(client: httpx.AsyncClient, instance: Any) -> None:
+async def test_a_login_link_works_once(client: httpx.AsyncClient, instance: Instance) -> None:
     secret = await instance.services.accounts.create_login_link(ADMIN)
     answer = await client.get(f"/api/auth/link/{secret}", headers=ANONYMOUS, follow_redirects=False)
     assert answer.status_code == 302
@@ -158,9 +164,14 @@ async def test_a_login_link_works_once(client: httpx.AsyncClient, instance: Any)
     assert "set-cookie" not in again.headers
 
 
-async def test_a_login_link_ends_after_an_hour(client: httpx.AsyncClient, instance: Any, database: Database) -> None:
+async def test_a_login_link_ends_after_an_hour(
+    client: httpx.AsyncClient, instance: Instance, database: Database
+) -> None:
     secret = await instance.services.accounts.create_login_link(ADMIN)
-    assert await statement(database, "SELECT count(*) FROM login_link WHERE token_hash = $1", secret.encode()) == 0
+    assert (
+        await statement(database, "SELECT count(*) FROM login_link WHERE token_hash = $1", secret.encode())
+        == 0
+    )
     left = await statement(database, "SELECT expires_at - now() FROM login_link")
     assert timedelta(minutes=59) < left <= timedelta(hours=1)
     await statement(database, "UPDATE login_link SET expires_at = now() - interval '1 second'")
@@ -168,12 +179,12 @@ async def test_a_login_link_ends_after_an_hour(client: httpx.AsyncClient, instan
     assert answer.status_code == 401
 
 
-async def test_login_links_are_for_accounts(instance: Any) -> None:
+async def test_login_links_are_for_accounts(instance: Instance) -> None:
     with pytest.raises(NotFound, match="nobody@localhost"):
         await instance.services.accounts.create_login_link("nobody@localhost")
 
 
-async def test_the_first_superadmin_is_made_once(instance: Any, client: httpx.AsyncClient) -> None:
+async def test_the_first_superadmin_is_made_once(instance: Instance, client: httpx.AsyncClient) -> None:
     assert await instance.services.accounts.ensure_superadmin("second@localhost", "second") is False
     assert (await client.get("/api/users/exists/second@localhost")).json() is False
 
@@ -184,7 +195,10 @@ async def test_a_new_password_ends_the_other_sessions(client: httpx.AsyncClient)
     token = (await client.post("/api/users/tokens/create", json={}, headers=bearer(mine))).text
     answer = await client.post("/api/users/setpassword", json={"password": "another"}, headers=bearer(mine))
     assert answer.status_code == 200
-    statuses = [(await client.get("/api/users/email", headers=bearer(each))).status_code for each in (mine, other, token)]
+    statuses = [
+        (await client.get("/api/users/email", headers=bearer(each))).status_code
+        for each in (mine, other, token)
+    ]
     assert statuses == [200, 401, 200]
     assert (await login(client)).status_code == 401
     assert (await login(client, password="another")).status_code == 200
@@ -234,7 +248,9 @@ async def test_an_expired_token_opens_nothing(client: httpx.AsyncClient, databas
     assert (await client.post("/api/users/tokens/create", json=late)).status_code == 400
 
 
-async def test_nobody_revokes_or_sees_the_tokens_of_others(client: httpx.AsyncClient, client_of: ClientOf) -> None:
+async def test_nobody_revokes_or_sees_the_tokens_of_others(
+    client: httpx.AsyncClient, client_of: ClientOf
+) -> None:
     henri = await client_of("henri")
     token = (await client.post("/api/users/tokens/create", json={})).text
     assert (await henri.delete(f"/api/users/tokens/delete/{token[:10]}")).status_code == 404
@@ -244,13 +260,13 @@ async def test_nobody_revokes_or_sees_the_tokens_of_others(client: httpx.AsyncCl
 
 
 async def test_last_use_is_noted_within_the_minute(
-    client: httpx.AsyncClient, instance: Any, database: Database
+    client: httpx.AsyncClient, instance: Instance, database: Database
 ) -> None:
+    token = (await client.post("/api/users/tokens/create", json={})).text
     await statement(database, "UPDATE token SET last_used_at = now() - interval '61 seconds'")
-    instance.services.identities.forget_all()
-    await client.get("/api/users/whoami")
+    await client.get("/api/users/whoami", headers=bearer(token))
     await instance.services.identities.aclose()
-    digest = hashlib.sha256(client.headers["authorization"].removeprefix("Bearer ").encode()).digest()
+    digest = hashlib.sha256(token.encode()).digest()
     age = await statement(database, "SELECT now() - last_used_at FROM token WHERE token_hash = $1", digest)
     assert age < timedelta(seconds=30)
 
@@ -258,10 +274,17 @@ async def test_last_use_is_noted_within_the_minute(
 async def test_superadmins_create_list_change_and_delete_accounts(client: httpx.AsyncClient) -> None:
     await new_account(client, name="H", company="C", super_admin=False)
     assert (await client.get("/api/users/exists/henri@localhost")).json() is True
-    listed = (await client.get("/api/users/list_as_super_admin", params={"page": "0", "per_page": "10"})).json()
+    listed = (
+        await client.get("/api/users/list_as_super_admin", params={"page": "0", "per_page": "10"})
+    ).json()
     assert [each["email"] for each in listed if each["email"] == "henri@localhost"]
     entry = next(each for each in listed if each["email"] == "henri@localhost")
-    assert (entry["name"], entry["company"], entry["super_admin"], entry["username"]) == ("H", "C", False, "henri")
+    assert (entry["name"], entry["company"], entry["super_admin"], entry["username"]) == (
+        "H",
+        "C",
+        False,
+        "henri",
+    )
     session = (await login(client)).text
     change = {"is_super_admin": True, "name": None, "password": "changed"}
     assert (await client.post("/api/users/update/henri@localhost", json=change)).status_code == 200
@@ -294,8 +317,13 @@ async def test_the_last_superadmin_stays(client: httpx.AsyncClient) -> None:
     assert (await client.post(f"/api/users/update/{ADMIN}", json=demote)).status_code == 400
     assert "last superadmin" in (await client.delete(f"/api/users/delete/{ADMIN}")).text
     await new_account(client, super_admin=True)
+    session = bearer((await login(client)).text)
+    assert (await client.get("/api/users/list_as_super_admin", headers=session)).status_code == 200
     assert (await client.post(f"/api/users/update/{ADMIN}", json=demote)).status_code == 200
-    assert (await client.get("/api/users/list_as_super_admin")).status_code == 403, "at once"
+    assert (await client.post("/api/users/update/henri@localhost", json=demote)).status_code == 400
+    assert (await client.post(f"/api/users/update/{ADMIN}", json={"is_super_admin": True})).status_code == 200
+    assert (await client.post("/api/users/update/henri@localhost", json=demote)).status_code == 200
+    assert (await client.get("/api/users/list_as_super_admin", headers=session)).status_code == 403, "at once"
 
 
 async def test_only_superadmins_manage_accounts(client_of: ClientOf) -> None:

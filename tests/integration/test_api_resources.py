@@ -1,4 +1,4 @@
-"""Resources over HTTP: statuses and texts, values kept byte for byte, references, permissions, hostile input."""
+"""Resources over HTTP: statuses and texts, values byte for byte, references, permissions, hostile input."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +20,9 @@ async def create(client: httpx.AsyncClient, path: str, value: str, kind: str = "
     assert (answer.status_code, answer.text) == (201, f"resource {path} created")
 
 
-async def create_variable(client: httpx.AsyncClient, path: str, value: str, *, is_secret: bool = False) -> None:
+async def create_variable(
+    client: httpx.AsyncClient, path: str, value: str, *, is_secret: bool = False
+) -> None:
     body = {"path": path, "value": value, "is_secret": is_secret, "description": ""}
     assert (await client.post(f"{VARIABLES}/create", json=body)).status_code == 201
 
@@ -46,7 +48,9 @@ async def test_a_resource_is_created_read_changed_and_deleted(client: httpx.Asyn
         "is_expired": False,
         "account": None,
     }
-    answer = await client.post(f"{BASE}/update/u/admin/r", json={"description": "new", "resource_type": "c_other"})
+    answer = await client.post(
+        f"{BASE}/update/u/admin/r", json={"description": "new", "resource_type": "c_other"}
+    )
     assert (answer.status_code, answer.text) == (200, 'resource u/admin/r updated (npath: "u/admin/r")')
     answer = await client.post(f"{BASE}/update_value/u/admin/r", json={"value": [1]})
     assert (answer.status_code, answer.text) == (200, "value of resource u/admin/r updated")
@@ -93,7 +97,10 @@ async def test_references_are_replaced_when_asked(client: httpx.AsyncClient) -> 
     await create_variable(client, "u/admin/s", 'se"cret', is_secret=True)
     await create_variable(client, "u/admin/j", '{"k": 1.0}')
     await create(client, "u/admin/inner", '{"p":"$var:u/admin/s","n":1.50}')
-    value = '{"z":1.0,"list":[["$var:u/admin/s"]],"r":"$res:u/admin/inner","j":"$jsonvar:u/admin/j","t":"$WM_TOKEN"}'
+    value = (
+        '{"z":1.0,"list":[["$var:u/admin/s"]],"r":"$res:u/admin/inner",'
+        '"j":"$jsonvar:u/admin/j","t":"$WM_TOKEN"}'
+    )
     await create(client, "u/admin/r", value)
     assert (await client.get(f"{BASE}/get_value/u/admin/r")).text == value
     assert (await client.get(f"{BASE}/get_value_interpolated/u/admin/r")).text == (
@@ -101,7 +108,9 @@ async def test_references_are_replaced_when_asked(client: httpx.AsyncClient) -> 
     )
 
 
-async def test_references_that_cannot_be_followed_are_named(client: httpx.AsyncClient, client_of: ClientOf) -> None:
+async def test_references_that_cannot_be_followed_are_named(
+    client: httpx.AsyncClient, client_of: ClientOf
+) -> None:
     await create(client, "u/admin/r", '{"a":"$res:u/admin/gone"}')
     answer = await client.get(f"{BASE}/get_value_interpolated/u/admin/r")
     assert answer.status_code == 404
@@ -185,7 +194,13 @@ async def test_deletion_takes_the_variable_of_the_path_along_if_it_may(
 
 
 async def test_lists_are_filtered_sorted_and_paged(client: httpx.AsyncClient) -> None:
-    await create(client, "u/admin/a", '{"host":"one","deep":{"n":1.0}}', "c_db", ',"description":"100%","labels":["x","y"]')
+    await create(
+        client,
+        "u/admin/a",
+        '{"host":"one","deep":{"n":1.0}}',
+        "c_db",
+        ',"description":"100%","labels":["x","y"]',
+    )
     await create(client, "u/admin/b", '{"host":"two"}', "c_web", ',"labels":["x"]')
     await create(client, "f/team/c", "null", "c_db")
     # What jsonb cannot hold must not break filters for everyone.
@@ -248,5 +263,7 @@ async def test_odd_paths_in_urls_are_refused_without_a_crash(client: httpx.Async
 async def test_operators_keep_resources_of_their_own(client: httpx.AsyncClient, client_of: ClientOf) -> None:
     operator = await client_of("olga", role="operator")
     await create(operator, "u/olga/r", "1")
-    answer = await operator.post(f"{BASE}/create", json={"path": "f/team/r", "value": 1, "resource_type": "any"})
+    answer = await operator.post(
+        f"{BASE}/create", json={"path": "f/team/r", "value": 1, "resource_type": "any"}
+    )
     assert answer.status_code == 403

@@ -119,7 +119,7 @@ async def test_a_new_version_archives_its_parent_and_remembers_its_lineage(clien
     assert len({first, second, third}) == 3
     assert (await read(client))["parent_hashes"] == [second, first]
     assert (await client.get(f"{API}/get/h/{first}")).json()["archived"] is True
-    assert await names(client) == ["u/admin/load"]
+    assert await names(client, include_without_main="true") == ["u/admin/load"]
     history = (await client.get(f"{API}/history/p/u/admin/load")).json()
     assert [version["script_hash"] for version in history] == [third, second, first]
 
@@ -195,14 +195,15 @@ async def test_skip_if_noop_answers_with_the_live_version_when_nothing_changes(c
         url, json=body(schema=schema, lock="x==1", parent_hash=first, deployment_message="again")
     )
     assert (again.status_code, again.text) == (201, first)
-    for change in (
+    changes: list[dict[str, object]] = [
         {"summary": "Other"},
         {"lock": "x==2"},
         {"tag": "gpu"},
         {"labels": ["a"]},
         {"schema": {}},
         {"content": "2"},
-    ):
+    ]
+    for change in changes:
         changed = body(schema=schema, lock="x==1", auto_parent=True) | change
         assert (await client.post(url, json=changed)).text != first, change
     assert len((await client.get(f"{API}/history/p/u/admin/load")).json()) == 7
@@ -221,13 +222,11 @@ async def test_skip_if_noop_retries_dependencies_that_failed(client: AsyncClient
 
 @pytest.mark.parametrize("round_number", range(3))
 async def test_of_two_deployments_at_once_one_wins(client: AsyncClient, round_number: int) -> None:
-    responses = await asyncio.gather(
-        create(client, content="a"), create(client, content="b"), create(client, content="a")
-    )
+    responses = await asyncio.gather(*(create(client, content=content) for content in "aba"))
     assert sorted(response.status_code for response in responses) == [201, 400, 400]
     first = next(response.text for response in responses if response.status_code == 201)
     responses = await asyncio.gather(
-        *(create(client, content=content, parent_hash=first) for content in ("c", "d"))
+        *(create(client, content=content, parent_hash=first) for content in "cd")
     )
     assert sorted(response.status_code for response in responses) == [201, 400]
     lost = next(response.text for response in responses if response.status_code == 400)
@@ -253,7 +252,11 @@ async def test_a_rename_moves_the_script_its_grants_and_its_stars(client: AsyncC
     assert granted.is_success, granted.text
     await deploy(client, "u/admin/store", parent_hash=first)
     moved = await read(client, "u/admin/store")
-    assert (moved["extra_perms"], moved["starred"], moved["parent_hashes"]) == ({"g/all": False}, True, [first])
+    assert (moved["extra_perms"], moved["starred"], moved["parent_hashes"]) == (
+        {"g/all": False},
+        True,
+        [first],
+    )
     assert (await client.get(f"{API}/exists/p/u/admin/load")).json() is False
     assert (await read(client))["archived"] is True
 

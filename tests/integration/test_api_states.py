@@ -22,7 +22,9 @@ PATH = "f/etl/load/henri"
 async def set_state(client: httpx.AsyncClient, value: object) -> None:
     """The two requests of `wmill.set_state`."""
     if (await client.get(f"{BASE}/get/{PATH}")).status_code == 404:
-        answer = await client.post(f"{BASE}/create", json={"path": PATH, "value": value, "resource_type": "state"})
+        answer = await client.post(
+            f"{BASE}/create", json={"path": PATH, "value": value, "resource_type": "state"}
+        )
         assert answer.status_code == 201
     else:
         answer = await client.post(f"{BASE}/update_value/{PATH}", json={"value": value})
@@ -32,13 +34,19 @@ async def set_state(client: httpx.AsyncClient, value: object) -> None:
 async def test_a_state_is_absent_then_kept_then_replaced(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"{BASE}/get_value_interpolated/{PATH}")
     assert (answer.status_code, answer.text) == (404, f"Not found: Resource {PATH} not found")
-    for value in ({"cursor": 1}, None, [], "text", {"cursor": 2}):
+    values: list[object] = [{"cursor": 1}, None, [], "text", {"cursor": 2}]
+    for value in values:
         await set_state(client, value)
         assert (await client.get(f"{BASE}/get_value_interpolated/{PATH}")).json() == value
 
 
 async def test_a_state_comes_back_byte_for_byte_and_is_never_interpolated(client: httpx.AsyncClient) -> None:
-    value = '{"b":1.0,"a":"$var:u/x/no", "b":[1e400, "$res:bad"],"é":"\\u00e9\\u0000", "d":' + "[" * 60 + "]" * 60 + "}"
+    value = (
+        '{"b":1.0,"a":"$var:u/x/no", "b":[1e400, "$res:bad"],"é":"\\u00e9\\u0000", "d":'
+        + "[" * 60
+        + "]" * 60
+        + "}"
+    )
     body = f'{{"path":"{PATH}","resource_type":"state","value":{value}}}'
     assert (await client.post(f"{BASE}/create", content=body.encode())).status_code == 201
     for reader in ("get_value_interpolated", "get_value"):
@@ -71,7 +79,9 @@ def job_of_henri(state_path: str) -> Actor:
     )
 
 
-async def test_a_job_may_use_its_own_state_in_a_folder_it_can_only_read(database: Database, instance: Any) -> None:
+async def test_a_job_may_use_its_own_state_in_a_folder_it_can_only_read(
+    database: Database, instance: Any
+) -> None:
     resources = Resources(database, Interpolation(database, WorkspaceKeys(database, instance.master_key)))
     job = job_of_henri(PATH)
     state = NewResource(path=PATH, value=msgspec.Raw(b'{"n":1}'), resource_type="state")

@@ -1,4 +1,4 @@
-"""Variables over HTTP: statuses, texts, secrets that stay sealed, and what a job leaves behind when it reads one."""
+"""Variables over HTTP: statuses, texts, secrets that stay sealed, and the note of what a job has read."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,9 @@ RESOURCES = "/api/w/main/resources"
 SECRET = "correct horse battery staple"
 
 
-async def create(client: httpx.AsyncClient, path: str, value: str, *, is_secret: bool = False, **more: object) -> None:
+async def create(
+    client: httpx.AsyncClient, path: str, value: str, *, is_secret: bool = False, **more: object
+) -> None:
     body = {"path": path, "value": value, "is_secret": is_secret, **more}
     answer = await client.post(f"{BASE}/create", json=body)
     assert (answer.status_code, answer.text) == (201, f"variable {path} created")
@@ -111,7 +113,9 @@ async def test_a_secret_never_stands_in_clear_in_the_database_or_a_list(
     assert (await get(client, "u/admin/s", "?decrypt_secret=false"))["value"] is None
     sealed = (await get(client, "u/admin/s", "?decrypt_secret=false&include_encrypted=true"))["value"]
     assert sealed == await stored(database, "u/admin/s")
-    assert (await client.post(f"{BASE}/update/u/admin/s", json={"value": "changed-secret"})).status_code == 200
+    assert (
+        await client.post(f"{BASE}/update/u/admin/s", json={"value": "changed-secret"})
+    ).status_code == 200
     assert "changed-secret" not in await stored(database, "u/admin/s")
     assert (await get(client, "u/admin/s"))["value"] == "changed-secret"
 
@@ -128,7 +132,9 @@ async def test_a_ciphertext_travels_unchanged(client: httpx.AsyncClient, databas
     answer = await client.post(f"{BASE}/update/u/admin/s?already_encrypted=true", json={"value": other})
     assert answer.status_code == 200
     assert await stored(database, "u/admin/s") == other
-    answer = await client.post(f"{BASE}/update/u/admin/s?already_encrypted=true", json={"value": "no ciphertext"})
+    answer = await client.post(
+        f"{BASE}/update/u/admin/s?already_encrypted=true", json={"value": "no ciphertext"}
+    )
     assert answer.status_code == 400
     # The CLI sends the flag with plain variables too.
     plain = {"path": "u/admin/p", "value": "plain", "is_secret": False, "description": ""}
@@ -140,7 +146,10 @@ async def test_a_ciphertext_of_another_key_is_a_clear_error(client: httpx.AsyncC
     foreign = seal(new_workspace_key(), "x")
     body = {"path": "u/admin/s", "value": foreign, "is_secret": True, "description": ""}
     assert (await client.post(f"{BASE}/create?already_encrypted=true", json=body)).status_code == 201
-    for answer in (await client.get(f"{BASE}/get_value/u/admin/s"), await client.get(f"{BASE}/get/u/admin/s")):
+    for answer in (
+        await client.get(f"{BASE}/get_value/u/admin/s"),
+        await client.get(f"{BASE}/get/u/admin/s"),
+    ):
         assert answer.status_code == 503
         assert "Variable u/admin/s cannot be decrypted" in answer.text
         assert "master key" in answer.text
@@ -184,7 +193,9 @@ async def test_lists_are_filtered_sorted_and_paged(client: httpx.AsyncClient) ->
     assert await paths(per_page=2, page=0) == ["f/team/c", "u/admin/a"]
 
 
-async def test_an_expired_variable_is_gone_and_its_path_is_free(client: httpx.AsyncClient, database: Database) -> None:
+async def test_an_expired_variable_is_gone_and_its_path_is_free(
+    client: httpx.AsyncClient, database: Database
+) -> None:
     await create(client, "u/admin/v", "old", labels=["old"], expires_at="2020-01-01T00:00:00Z")
     assert (await client.get(f"{BASE}/get_value/u/admin/v")).status_code == 404
     assert (await client.get(f"{BASE}/exists/u/admin/v")).json() is False
@@ -366,7 +377,8 @@ async def test_arguments_are_resolved_with_the_rights_of_the_job(
     args = '{"n": 1e400, "db": "$res:u/admin/r", "deep": {"l": [[["$var:u/admin/s"]]]}, "w": "$WM_TOKEN"}'
     resolved = await interpolation.args(in_job(ADMIN), args.encode())
     assert resolved.args == (
-        f'{{"n": 1e400, "db": {{"b":1.0,"a":["{SECRET}"]}}, "deep": {{"l": [[["{SECRET}"]]]}}, "w": "$WM_TOKEN"}}'
+        f'{{"n": 1e400, "db": {{"b":1.0,"a":["{SECRET}"]}}, '
+        f'"deep": {{"l": [[["{SECRET}"]]]}}, "w": "$WM_TOKEN"}}'
     )
     assert resolved.secrets == [SECRET]
     untouched = '{"a":  1.0, "a": "Bearer $var:u/admin/s"}'

@@ -5,15 +5,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from .runtime_harness import Harness, Printed, processes_with, runtime_in
 
+from millpond.runtimes.contract import Outcome
 from millpond.runtimes.sandbox.policy import SandboxPolicy
+
+from .runtime_harness import Harness, Printed, processes_with, runtime_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -48,19 +50,17 @@ async def harness(
         yield started
 
 
-async def until(condition: object, timeout_seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], timeout_seconds: float = 10) -> None:
     """Wait for a condition of the outside world that nothing announces."""
     async with asyncio.timeout(timeout_seconds):
-        while not condition():  # type: ignore[operator]
+        while not condition():
             await asyncio.sleep(0.01)
 
 
-async def start(harness: Harness, code: str, args: object) -> "asyncio.Task[object]":
+async def start(harness: Harness, code: str, args: object) -> "asyncio.Task[Outcome]":
     """Start a run and return once it has printed something."""
     harness.printed = Printed()
-    task: asyncio.Task[object] = asyncio.create_task(
-        harness.runtime.run(harness.execution(code, args), harness.printed)  # type: ignore[arg-type]
-    )
+    task = asyncio.create_task(harness.runtime.run(harness.execution(code, args), harness.printed))
     await until(lambda: harness.printed.total_bytes > 0 or task.done())
     assert not task.done(), task.result()
     return task
@@ -118,7 +118,7 @@ async def test_a_killed_zygote_fails_its_jobs_and_is_replaced(harness: Harness) 
     zygote = await harness.runtime._zygotes.get(None)
     os.kill(zygote.pid, signal.SIGKILL)
     outcome = await task
-    assert b"process that starts Python jobs ended (killed by SIGKILL)" in outcome.result  # type: ignore[attr-defined]
+    assert b"process that starts Python jobs ended (killed by SIGKILL)" in outcome.result
     await until(lambda: not processes_with(marker))
     assert await harness.value("def main(): return 1") == 1
 
@@ -160,6 +160,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from runtime_harness import Harness, runtime_in
+from millpond.runtimes.contract import Outcome
 from millpond.runtimes.sandbox.policy import SandboxPolicy
 async def main():
     async with runtime_in(Path(sys.argv[2]), SandboxPolicy(mode=sys.argv[3])) as harness:
@@ -188,7 +189,9 @@ async def test_nothing_survives_a_worker_killed_outright(tmp_path: Path, mode: s
     assert len(descendants) >= 3
     worker.kill()
     await worker.wait()
-    await until(lambda: not processes_with(marker) and not any(Path(f"/proc/{p}").exists() for p in descendants))
+    await until(
+        lambda: not processes_with(marker) and not any(Path(f"/proc/{p}").exists() for p in descendants)
+    )
 
 
 def _descendants(pid: int) -> list[int]:

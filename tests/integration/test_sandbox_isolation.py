@@ -1,4 +1,4 @@
-"""What a job cannot do: read what is not its own, reach other processes, gain privilege, exhaust the machine."""
+"""What a job cannot do: read what is not its own, reach other processes, gain privilege, fill the machine."""
 
 import asyncio
 import json
@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from .runtime_harness import Harness, Printed, runtime_in
 
 from millpond.base.errors import SandboxUnavailable
 from millpond.runtimes.sandbox import policy
 from millpond.runtimes.sandbox.policy import SandboxLevel, SandboxPolicy
+
+from .runtime_harness import Harness, Printed, runtime_in
 
 LEVEL = policy.detect()
 
@@ -51,7 +52,7 @@ async def attempted(harness: Harness, expression: str, args: object = None, **op
 @needs_landlock
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/sudoers", "/root/.bashrc", "/var/log", "/home", "/"])
 async def test_the_machine_s_private_files_are_refused(harness: Harness, path: str) -> None:
-    if not os.path.exists(path):
+    if not Path(path).exists():
         pytest.skip(f"no {path} here")
     read = "os.listdir(args['path']) if os.path.isdir(args['path']) else open(args['path']).read()"
     assert await attempted(harness, read, {"path": path}) == "PermissionError"
@@ -69,7 +70,7 @@ async def test_files_beside_the_job_are_refused(harness: Harness) -> None:
     link = "(os.symlink(args['path'], 'l'), open('l').read())"
     assert await attempted(harness, link, {"path": str(secret)}) == "PermissionError"
     assert await attempted(harness, "os.link(args['path'], 'l')", {"path": str(secret)}) == "PermissionError"
-    shell = "import subprocess\ndef main(path): return subprocess.run(['cat', path], capture_output=True).returncode"
+    shell = "import subprocess\ndef main(path): return subprocess.call(['cat', path])"
     assert await harness.value(shell, {"path": str(secret)}) != 0
     assert secret.read_text() == "the master key"
 
@@ -132,8 +133,8 @@ async def test_another_job_s_directory_and_environment_are_refused(harness: Harn
 
 @needs_namespaces
 async def test_a_job_sees_no_process_but_its_own(harness: Harness) -> None:
-    code = "import os\ndef main(): return os.getpid(), sorted(int(p) for p in os.listdir('/proc') if p.isdigit())"
-    assert await harness.value(code) == [2, [1, 2]]
+    code = "import os\ndef main(): return os.getpid(), [p for p in os.listdir('/proc') if p.isdigit()]"
+    assert await harness.value(code) == [2, ["1", "2"]]
 
 
 @needs_namespaces
@@ -272,12 +273,14 @@ def main(secret):
         read = True
     except OSError:
         read = False
-    return [os.getuid(), read, os.fork() and os.wait()[1]]
+    return [os.getuid(), read]
 '''
 async def main():
     async with runtime_in(Path(sys.argv[2])) as harness:
         value = await harness.value(code, {"secret": sys.argv[3]})
-        bomb = await harness.error("import os, time\\ndef main():\\n    while True:\\n        os.fork() or time.sleep(99)", processes=30)
+        bomb = await harness.error(
+            "import os, time\\ndef main():\\n    while True: os.fork() or time.sleep(99)", processes=30
+        )
         print(json.dumps([harness.runtime.level.description, value, bomb["name"], harness.leftovers()]))
 asyncio.run(main())
 """
@@ -293,7 +296,8 @@ async def test_a_worker_without_privilege_confines_too(tmp_path_factory: pytest.
     secret.write_text("x")
     for path, owner in ((root, 0), (work, 65534), (secret, 65534)):
         os.chown(path, owner, owner)
-    # The interpreter and the checkout may lie where only root enters: the worker keeps the right to read, no other.
+    # The interpreter and the checkout may lie where only root enters: the worker keeps the right to read, no
+    # other.
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     command += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     if subprocess.run([*command, "true"], check=False, capture_output=True).returncode != 0:
@@ -310,13 +314,13 @@ async def test_a_worker_without_privilege_confines_too(tmp_path_factory: pytest.
     description, value, bomb, leftovers = json.loads(answer.stdout)
     assert "landlock+seccomp" in description
     assert "users" not in description
-    assert value == [65534, False, 0]
+    assert value == [65534, False]
     assert bomb == "BlockingIOError"
     assert leftovers == []
 
 
 def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def _has_environment(pid: int, marker: bytes) -> bool:

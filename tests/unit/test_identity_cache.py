@@ -1,30 +1,20 @@
 """What is remembered of credentials: briefly, boundedly, and not past a change of rights."""
 
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from millpond.model.actors import Account
 from millpond.services.identity_cache import MAX_ENTRIES, TTL_SECS, IdentityCache
+from tests.movable_clock import MovableClock
 
 HENRI = Account(email="henri@localhost", username="henri", is_superadmin=False)
 KEY = (b"digest", None)
 
 
-class MovableClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 def keep(
-    cache: IdentityCache, key: tuple[bytes, str | None] = KEY, expires: float | None = None, job_id: UUID | None = None
+    cache: IdentityCache,
+    key: tuple[bytes, str | None] = KEY,
+    expires: float | None = None,
+    job_id: UUID | None = None,
 ) -> None:
     cache.keep(key, HENRI, cache.generation, expires_in_secs=expires, job_id=job_id)
 

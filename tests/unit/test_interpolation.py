@@ -23,7 +23,11 @@ NOTHING = Sources(variables={}, resources={})
 _texts = st.text(st.characters(exclude_categories=["Cs"]))
 _plain_texts = _texts.filter(lambda text: not text.startswith(("$var:", "$res:", "$jsonvar:")))
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _plain_texts,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _plain_texts,
     lambda inner: st.lists(inner) | st.dictionaries(_texts, inner),
     max_leaves=30,
 )
@@ -45,7 +49,7 @@ def test_a_value_without_references_is_unchanged_byte_for_byte(
 
 
 def _with_holes(value: object, path: str) -> tuple[object, object]:
-    """The value with each string replaced by a reference, and the value with each replaced by what it stands for."""
+    """The value with each string a reference, and the value with each string what that stands for."""
     match value:
         case str():
             return f"$var:{path}", "found"
@@ -54,7 +58,9 @@ def _with_holes(value: object, path: str) -> tuple[object, object]:
             return [left for left, _ in pairs], [right for _, right in pairs]
         case dict():
             walked = {key: _with_holes(inner, path) for key, inner in value.items()}
-            return {key: left for key, (left, _) in walked.items()}, {key: right for key, (_, right) in walked.items()}
+            return {key: left for key, (left, _) in walked.items()}, {
+                key: right for key, (_, right) in walked.items()
+            }
         case _:
             return value, value
 
@@ -69,7 +75,9 @@ def test_every_whole_string_is_replaced_and_nothing_else(value: object) -> None:
 
 @given(_texts)
 def test_a_variable_of_any_text_arrives_as_that_text(value: str) -> None:
-    assert json.loads(expand_resource("u/a/b", '{"a": "$var:u/a/v"}', sources({"u/a/v": value}))) == {"a": value}
+    assert json.loads(expand_resource("u/a/b", '{"a": "$var:u/a/v"}', sources({"u/a/v": value}))) == {
+        "a": value
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,10 @@ def test_what_is_no_reference_stays(text: str) -> None:
 
 
 def test_what_stands_around_a_reference_keeps_its_bytes() -> None:
-    text = '{ "b":1.0,"a" : "$var:u/a/v","b2":1e400,"b2":100000000000000000000000001, "c":["\\u00e9", "$var:u/a/v"] }'
+    text = (
+        '{ "b":1.0,"a" : "$var:u/a/v","b2":1e400,"b2":100000000000000000000000001, '
+        '"c":["\\u00e9", "$var:u/a/v"] }'
+    )
     expanded = expand_resource("u/a/b", text, sources({"u/a/v": 'x"y'}))
     assert expanded == text.replace('"$var:u/a/v"', '"x\\"y"')
 
@@ -113,14 +124,19 @@ def test_an_opaque_resource_is_spliced_in_as_it_is() -> None:
 
 
 def test_a_jsonvar_is_spliced_in_as_json() -> None:
-    assert expand_resource("u/a/b", '{"k": "$jsonvar:u/a/v"}', sources({"u/a/v": '{"x": 1.0}'})) == '{"k": {"x": 1.0}}'
+    assert (
+        expand_resource("u/a/b", '{"k": "$jsonvar:u/a/v"}', sources({"u/a/v": '{"x": 1.0}'}))
+        == '{"k": {"x": 1.0}}'
+    )
     with pytest.raises(InvalidInput, match="Variable u/a/v does not hold JSON"):
         expand_resource("u/a/b", '{"k": "$jsonvar:u/a/v"}', sources({"u/a/v": "{x"}))
 
 
 def test_a_missing_target_is_named_with_what_refers_to_it() -> None:
     with pytest.raises(NotFound, match="Resource u/a/gone not found, which resource u/a/inner refers to"):
-        expand_resource("u/a/b", '["$res:u/a/inner"]', sources(resources={"u/a/inner": '{"x": "$res:u/a/gone"}'}))
+        expand_resource(
+            "u/a/b", '["$res:u/a/inner"]', sources(resources={"u/a/inner": '{"x": "$res:u/a/gone"}'})
+        )
     with pytest.raises(NotFound, match="Variable u/a/gone not found, which resource u/a/b refers to"):
         expand_resource("u/a/b", '["$var:u/a/gone"]', NOTHING)
 
@@ -173,14 +189,18 @@ def test_references_know_their_top_level_key() -> None:
 
 
 def test_renaming_a_variable_touches_only_references_to_it() -> None:
-    text = '{"a": "$var:u/a/v", "b": "$jsonvar:u/a/v", "c": "$var:u/a/v2", "d": "x $var:u/a/v", "$var:u/a/v": 1.0}'
+    text = (
+        '{"a": "$var:u/a/v", "b":"$jsonvar:u/a/v", "c": "$var:u/a/v2", "d": "x $var:u/a/v", "$var:u/a/v": 1}'
+    )
     assert rename_variable_in(text, "u/a/v", "f/b/w") == (
-        '{"a": "$var:f/b/w", "b": "$jsonvar:f/b/w", "c": "$var:u/a/v2", "d": "x $var:u/a/v", "$var:u/a/v": 1.0}'
+        '{"a": "$var:f/b/w", "b":"$jsonvar:f/b/w", "c": "$var:u/a/v2", "d": "x $var:u/a/v", "$var:u/a/v": 1}'
     )
 
 
 def test_secrets_are_looked_for_in_every_form_they_are_printed_in() -> None:
-    texts = texts_to_mask(['first line"\nsecond line', '{"user": "henri", "pin": 1, "k": ["deep-secret"]}', "ab"])
+    texts = texts_to_mask(
+        ['first line"\nsecond line', '{"user": "henri", "pin": 1, "k": ["deep-secret"]}', "ab"]
+    )
     assert {'first line"', "second line", 'first line\\"\\nsecond line', "henri", "deep-secret"} <= set(texts)
     assert "ab" not in texts
     assert texts == sorted(texts, key=len, reverse=True)

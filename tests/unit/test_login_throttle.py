@@ -1,7 +1,5 @@
 """Guessing passwords gets slow, for the e-mail that is guessed at."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from millpond.base.errors import NotAuthenticated
@@ -12,19 +10,7 @@ from millpond.services.login_throttle import (
     OVERALL_WINDOW_SECS,
     LoginThrottle,
 )
-
-
-class MovableClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
+from tests.movable_clock import MovableClock
 
 
 def fail(throttle: LoginThrottle, times: int, email: str = "henri@localhost") -> None:

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millpond.base.errors import InvalidInput
-from millpond.base.paths import MAX_PATH, check_name, check_path, check_workspace_id, split_path, username_from_email
+from millpond.base.paths import (
+    MAX_PATH,
+    check_name,
+    check_path,
+    check_workspace_id,
+    split_path,
+    username_from_email,
+)
 
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 

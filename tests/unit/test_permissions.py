@@ -48,7 +48,9 @@ ADMIN = Actor(workspace_id="main", email="admin@localhost", username="admin", is
         ("u/seen/a", False, False, False),
     ],
 )
-def test_a_path_belongs_to_its_user_its_group_or_its_folder(path: str, reads: bool, writes: bool, owns: bool) -> None:
+def test_a_path_belongs_to_its_user_its_group_or_its_folder(
+    path: str, reads: bool, writes: bool, owns: bool
+) -> None:
     assert can_read(HENRI, path, {}) is reads
     assert can_write(HENRI, path, {}) is writes
     assert is_owner(HENRI, path) is owns
@@ -67,7 +69,9 @@ def test_a_path_belongs_to_its_user_its_group_or_its_folder(path: str, reads: bo
         ({}, False, False),
     ],
 )
-def test_extra_permissions_add_to_those_of_the_path(extra_perms: dict[str, bool], reads: bool, writes: bool) -> None:
+def test_extra_permissions_add_to_those_of_the_path(
+    extra_perms: dict[str, bool], reads: bool, writes: bool
+) -> None:
     assert can_read(HENRI, "f/unknown/a", extra_perms) is reads
     assert can_write(HENRI, "f/unknown/a", extra_perms) is writes
     assert not is_owner(HENRI, "f/unknown/a"), "a grant never makes an owner"
@@ -127,7 +131,9 @@ def test_scopes_cover_no_more_than_they_name(
 
 DOMAINS = st.sampled_from(["jobs", "resources", "*"])
 ACTIONS = st.sampled_from(["read", "write", "run", "*"])
-PATTERNS = st.sampled_from(["*", "f/a/*", "f/a/b", "f/a/b/*", "f/a", "scripts", "flows", "f/a/b,f/c/d", "f/c/*,f/a/b"])
+PATTERNS = st.sampled_from(
+    ["*", "f/a/*", "f/a/b", "f/a/b/*", "f/a", "scripts", "flows", "f/a/b,f/c/d", "f/c/*,f/a/b"]
+)
 SCOPES = st.one_of(
     st.just("*"),
     st.builds("{}:{}".format, DOMAINS, ACTIONS),
@@ -135,11 +141,16 @@ SCOPES = st.one_of(
     st.builds("{}:{}:{}:{}".format, DOMAINS, ACTIONS, PATTERNS, PATTERNS),
 )
 PATHS = st.one_of(
-    st.none(), st.sampled_from(["f/a", "f/a/b", "f/a/b/c", "f/c/d", "scripts", "scripts:f/a/b", "flows:f/a/b/c", "scripts:f/c/d"])
+    st.none(),
+    st.sampled_from(
+        ["f/a", "f/a/b", "f/a/b/c", "f/c/d", "scripts", "scripts:f/a/b", "flows:f/a/b/c", "scripts:f/c/d"]
+    ),
 )
 
 
-@given(SCOPES, SCOPES, st.sampled_from(["jobs", "resources"]), st.sampled_from(["read", "write", "run"]), PATHS)
+@given(
+    SCOPES, SCOPES, st.sampled_from(["jobs", "resources"]), st.sampled_from(["read", "write", "run"]), PATHS
+)
 def test_a_granted_scope_never_opens_what_its_grantor_could_not(
     held: str, granted: str, domain: str, action: str, path: str | None
 ) -> None:
@@ -156,13 +167,17 @@ def test_every_scope_may_grant_itself_and_all_may_be_granted_without_limits(scop
     assert not scope_within((), scope)
 
 
-@pytest.mark.parametrize("scope", ["", "jobs", "run:script/f/a b", "a:b:c:d:e", "jobs:", ":read", "Jobs:read", "jobs:read:"])
+@pytest.mark.parametrize(
+    "scope", ["", "jobs", "run:script/f/a b", "a:b:c:d:e", "jobs:", ":read", "Jobs:read", "jobs:read:"]
+)
 def test_scopes_that_could_cover_nothing_are_refused(scope: str) -> None:
     with pytest.raises(InvalidInput, match="Invalid scope"):
         check_scope(scope)
 
 
-@pytest.mark.parametrize("principal", ["henri", "f/etl", "u/", "u/a/b", "u/a b", "g/" + "x" * 51, "U/henri", "u/henri\n"])
+@pytest.mark.parametrize(
+    "principal", ["henri", "f/etl", "u/", "u/a/b", "u/a b", "g/" + "x" * 51, "U/henri", "u/henri\n"]
+)
 def test_principals_are_users_or_groups(principal: str) -> None:
     with pytest.raises(InvalidInput, match="Invalid principal"):
         check_principal(principal)

@@ -196,7 +196,12 @@ def test_settings_that_act_are_kept() -> None:
 
 
 def test_bun_with_the_native_header_is_bunnative_only_where_that_runs() -> None:
-    body = {"path": "f/a/b", "summary": "", "language": "bun", "content": "//native\nexport function main() {}"}
+    body = {
+        "path": "f/a/b",
+        "summary": "",
+        "language": "bun",
+        "content": "//native\nexport function main() {}",
+    }
     new = msgspec.convert(body, NewScript)
     assert prepare(HENRI, new, LANGUAGES).language == "bun"
     assert prepare(HENRI, new, LANGUAGES | {"bunnative"}).language == "bunnative"

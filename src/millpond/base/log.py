@@ -12,8 +12,9 @@ from millpond.base.settings import Settings
 def configure_logging(settings: Settings, process: str) -> None:
     """Set up logging for this process; `process` names it in every line."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    # Plain tracebacks: the pretty ones print local variables, and secrets with them.
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

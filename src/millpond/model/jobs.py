@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from millpond.model.carried import empty_object
+
 JobKind = Literal["script", "preview", "dependencies", "identity", "noop"]
 JobState = Literal["queued", "running"]
 JobStatus = Literal["success", "failure", "canceled", "skipped"]
@@ -190,7 +192,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     content: str = ""
     language: str | None = None
-    args: msgspec.Raw = msgspec.Raw(b"{}")
+    args: msgspec.Raw = msgspec.field(default_factory=empty_object)
     path: str | None = None
     lock: str | None = None
     tag: str | None = None

@@ -70,11 +70,14 @@ def find_references(text: str) -> list[Reference]:
                 argument = literal
         elif literal.startswith(('"$', '"\\u0024')) and (match := _REFERENCE.fullmatch(json.loads(literal))):
             kind = cast("ReferenceKind", match[1])
-            name = json.loads(argument) if argument else ""
-            # Half a surrogate pair is JSON but no text: it can name nothing, and must not break the error's own text.
-            path = match[2].encode(errors="replace").decode()
-            found.append(Reference(token.start(1), token.end(1), kind, path, depth, name))
+            name = _as_text(json.loads(argument)) if argument else ""
+            found.append(Reference(token.start(1), token.end(1), kind, _as_text(match[2]), depth, name))
     return found
+
+
+def _as_text(decoded: str) -> str:
+    # Half a surrogate pair is JSON but no text: it names nothing, and must not break the error that says so.
+    return decoded.encode(errors="replace").decode()
 
 
 def expand_resource(path: str, value: str, sources: Sources) -> str:

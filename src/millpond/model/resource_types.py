@@ -4,6 +4,8 @@ from datetime import datetime
 
 import msgspec
 
+from millpond.model.carried import null_json
+
 SHARED_WORKSPACE = "admins"
 """The workspace id under which types are listed that every workspace has."""
 
@@ -31,7 +33,7 @@ class NewResourceType(msgspec.Struct, frozen=True, kw_only=True):
     """The body that creates a resource type."""
 
     name: str
-    schema: msgspec.Raw = msgspec.Raw(b"null")
+    schema: msgspec.Raw = msgspec.field(default_factory=null_json)
     description: str | None = None
     format_extension: str | None = None
     is_fileset: bool | None = None

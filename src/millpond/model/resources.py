@@ -7,6 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from millpond.model.carried import null_json
+
 STATE = "state"
 CACHE = "cache"
 
@@ -34,7 +36,7 @@ class NewResource(msgspec.Struct, frozen=True, kw_only=True):
     """The body that creates a resource."""
 
     path: str
-    value: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw = msgspec.field(default_factory=null_json)
     resource_type: str
     description: str | None = None
     labels: list[str] | None = None
@@ -53,7 +55,7 @@ class ResourceChange(msgspec.Struct, frozen=True, kw_only=True):
 class ResourceValue(msgspec.Struct, frozen=True, kw_only=True):
     """The body that changes only the value."""
 
-    value: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw = msgspec.field(default_factory=null_json)
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,12 @@ class Accounts:
         async with self._database.transaction() as transaction:
             return await store.ensure_superadmin(transaction, check_email(email), username)
 
+    async def has_password(self, email: str) -> bool:
+        """Whether the account can log in by password. Raises NotFound. Not an endpoint: for the command line."""
+        async with self._database.statement() as connection:
+            stored = await store.get_password_hash(connection, normal_email(email))
+        return stored is not None
+
     # One's own account
 
     async def whoami(self, account: Account) -> AccountFacts:

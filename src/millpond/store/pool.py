@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import LiteralString, cast
+from typing import LiteralString, TypeAlias, cast
 
 import asyncpg
 
@@ -21,7 +21,7 @@ COMMAND_TIMEOUT_SECS = 120
 LISTEN_RETRY_SECS = 0.5
 MINIMUM_VERSION = 15
 
-Row = asyncpg.Record
+Row: TypeAlias = asyncpg.Record
 
 
 async def _keep_as_is(_: asyncpg.Connection) -> None:

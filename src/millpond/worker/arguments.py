@@ -28,4 +28,4 @@ class JobArguments:
             return Arguments(text, [])
         actor = await self._identities.enter(token, claim.workspace_id)
         resolved = await self._interpolation.args(actor, text)
-        return Arguments(resolved.json, resolved.secrets)
+        return Arguments(resolved.args, list(resolved.secrets))

@@ -52,44 +52,60 @@ async def list_resources(
 
 
 @get("/list_search", opt=answers(list[SearchedResource]))
-async def list_search(actor: NamedDependency[Actor], resources: NamedDependency[Resources]) -> Response[bytes]:
+async def list_search(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources]
+) -> Response[bytes]:
     """Paths and values, for search."""
     return json_of(await resources.list_search(actor))
 
 
 @get("/list_names/{resource_type:str}", opt=answers(list[NamedResource]))
-async def list_names(actor: NamedDependency[Actor], resources: NamedDependency[Resources], resource_type: FromPath[str]) -> Response[bytes]:
+async def list_names(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], resource_type: FromPath[str]
+) -> Response[bytes]:
     """The names inside the values of one type."""
     return json_of(await resources.list_names(actor, resource_type))
 
 
 @get("/get/{path:path}", opt=answers(Resource))
-async def get_resource(actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]) -> Response[bytes]:
+async def get_resource(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]
+) -> Response[bytes]:
     """One resource."""
     return json_of(await resources.get(actor, path_of(path)))
 
 
 @get("/exists/{path:path}", opt=answers(bool))
-async def exists(actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]) -> Response[bytes]:
+async def exists(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]
+) -> Response[bytes]:
     """Whether the path is taken."""
     return json_of(await resources.exists(actor, path_of(path)))
 
 
 @get("/get_value/{path:path}")
-async def get_value(actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]) -> Response[bytes]:
+async def get_value(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]
+) -> Response[bytes]:
     """The value as stored."""
     return json_bytes(await resources.get_value(actor, path_of(path)))
 
 
 @get("/get_value_interpolated/{path:path}")
-async def get_value_interpolated(actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]) -> Response[bytes]:
+async def get_value_interpolated(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]
+) -> Response[bytes]:
     """The value with its references resolved."""
     return json_bytes(await resources.get_value_interpolated(actor, path_of(path)))
 
 
 @post("/create", opt=accepts(NewResource))
 async def create(
-    actor: NamedDependency[Actor], resources: NamedDependency[Resources], body: RawBody, update_if_exists: FromQuery[bool] = False, validate: FromQuery[bool] = True
+    actor: NamedDependency[Actor],
+    resources: NamedDependency[Resources],
+    body: RawBody,
+    update_if_exists: FromQuery[bool] = False,
+    validate: FromQuery[bool] = True,
 ) -> Response[str]:
     """Create a resource; validate=false skips the check against its type's schema."""
     new = decode(body, NewResource)
@@ -99,7 +115,11 @@ async def create(
 
 @post("/update/{path:path}", opt=accepts(ResourceChange))
 async def update(
-    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str], body: RawBody, validate: FromQuery[bool] = True
+    actor: NamedDependency[Actor],
+    resources: NamedDependency[Resources],
+    path: FromPath[str],
+    body: RawBody,
+    validate: FromQuery[bool] = True,
 ) -> Response[str]:
     """Change what the body gives; validate=false skips the check against the type's schema."""
     old = path_of(path)
@@ -109,7 +129,11 @@ async def update(
 
 @post("/update_value/{path:path}", opt=accepts(ResourceValue))
 async def update_value(
-    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str], body: RawBody, validate: FromQuery[bool] = True
+    actor: NamedDependency[Actor],
+    resources: NamedDependency[Resources],
+    path: FromPath[str],
+    body: RawBody,
+    validate: FromQuery[bool] = True,
 ) -> Response[str]:
     """Replace the value; validate=false skips the check against the type's schema."""
     value = decode(body, ResourceValue).value
@@ -118,14 +142,18 @@ async def update_value(
 
 
 @delete("/delete/{path:path}", status_code=200)
-async def delete_resource(actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]) -> Response[str]:
+async def delete_resource(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], path: FromPath[str]
+) -> Response[str]:
     """Delete one resource."""
     await resources.delete(actor, path_of(path))
     return text(f"resource {path_of(path)} deleted")
 
 
 @delete("/delete_bulk", status_code=200, opt=accepts(Paths) | answers(list[str]))
-async def delete_bulk(actor: NamedDependency[Actor], resources: NamedDependency[Resources], body: RawBody) -> Response[bytes]:
+async def delete_bulk(
+    actor: NamedDependency[Actor], resources: NamedDependency[Resources], body: RawBody
+) -> Response[bytes]:
     """Delete several; the paths that existed."""
     return json_of(await resources.delete_bulk(actor, decode(body, Paths).paths))
 

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, RawBody
 from litestar.enums import HttpMethod
 
+from millpond.model.carried import empty_object
 from millpond.api.arguments import event_json, read_arguments
 from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
 from millpond.api.event_streams import stream_of
@@ -170,7 +171,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     path: str | None = None
-    args: msgspec.Raw = msgspec.Raw(b"{}")
+    args: msgspec.Raw = msgspec.field(default_factory=empty_object)
 
 
 @post("/add_batch_jobs/{count:int}", opt=accepts(Batch))

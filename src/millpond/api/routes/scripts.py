@@ -32,7 +32,12 @@ def without_extension(path: str) -> str:
 
 
 @post("/create", opt=accepts(NewScript))
-async def create(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody, skip_if_noop: FromQuery[bool] = False) -> Response[str]:
+async def create(
+    actor: NamedDependency[Actor],
+    scripts: NamedDependency[Scripts],
+    body: RawBody,
+    skip_if_noop: FromQuery[bool] = False,
+) -> Response[str]:
     """Deploy a version; its hash."""
     return created(await scripts.create(actor, decode(body, NewScript), skip_if_noop=skip_if_noop))
 
@@ -99,44 +104,60 @@ async def list_search(actor: NamedDependency[Actor], scripts: NamedDependency[Sc
 
 
 @get("/get/p/{path:path}", opt=answers(Script))
-async def get_by_path(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def get_by_path(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """The newest version of a path, also when it is archived."""
     return json_of(await scripts.get(actor, path_of(path)))
 
 
 @get("/get/h/{script_hash:str}", opt=answers(Script))
-async def get_by_hash(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]) -> Response[bytes]:
+async def get_by_hash(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]
+) -> Response[bytes]:
     """One version."""
     return json_of(await scripts.get_by_hash(actor, parse_hash(script_hash)))
 
 
 @get("/exists/p/{path:path}", opt=answers(bool))
-async def exists(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def exists(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """Whether a version is live at the path."""
     return json_of(await scripts.exists(actor, path_of(path)))
 
 
 @get(["/raw/p/{path:path}", "/raw_unpinned/p/{path:path}"])
-async def get_raw(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[str]:
+async def get_raw(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[str]:
     """The source that is live at a path, named with its extension."""
     return text(await scripts.get_content(actor, without_extension(path)))
 
 
 @get("/raw/h/{file:str}")
-async def get_raw_by_hash(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], file: FromPath[str]) -> Response[str]:
+async def get_raw_by_hash(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], file: FromPath[str]
+) -> Response[str]:
     """The source of one version, named with its extension."""
     return text((await scripts.get_by_hash(actor, parse_hash(without_extension(file)))).content)
 
 
 @get("/history/p/{path:path}", opt=answers(list[ScriptVersion]))
-async def get_history(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def get_history(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """The versions of a path, newest first."""
     return json_of(await scripts.get_history(actor, path_of(path)))
 
 
 @post("/history_update/h/{script_hash:str}/p/{path:path}", status_code=200, opt=accepts(VersionNote))
 async def update_history(
-    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str], path: FromPath[str], body: RawBody
+    actor: NamedDependency[Actor],
+    scripts: NamedDependency[Scripts],
+    script_hash: FromPath[str],
+    path: FromPath[str],
+    body: RawBody,
 ) -> Response[str]:
     """Change what a deployment says of itself."""
     message = decode(body, VersionNote).deployment_msg
@@ -145,63 +166,83 @@ async def update_history(
 
 
 @get("/get_latest_version/{path:path}", opt=answers(ScriptVersion))
-async def get_latest_version(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def get_latest_version(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """The newest version of a path."""
     return json_of(await scripts.get_latest_version(actor, path_of(path)))
 
 
 @get("/deployment_status/h/{script_hash:str}", opt=answers(DeploymentStatus))
-async def get_deployment_status(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]) -> Response[bytes]:
+async def get_deployment_status(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]
+) -> Response[bytes]:
     """How far the dependencies of a version are."""
     return json_of(await scripts.get_deployment_status(actor, parse_hash(script_hash)))
 
 
 @post("/archive/p/{path:path}", status_code=200)
-async def archive(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[str]:
+async def archive(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[str]:
     """Take a script out of use."""
     await scripts.archive(actor, path_of(path))
     return text(f"script {path_of(path)} archived")
 
 
 @post("/archive/h/{script_hash:str}", status_code=200, opt=answers(Script))
-async def archive_by_hash(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]) -> Response[bytes]:
+async def archive_by_hash(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]
+) -> Response[bytes]:
     """Take a version out of use."""
     return json_of(await scripts.archive_by_hash(actor, parse_hash(script_hash)))
 
 
 @post("/delete/p/{path:path}", status_code=200, opt=answers(str))
-async def delete_by_path(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def delete_by_path(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """Delete every version of a path."""
     await scripts.delete(actor, path_of(path))
     return json_of(path_of(path))
 
 
 @post("/delete/h/{script_hash:str}", status_code=200, opt=answers(Script))
-async def delete_by_hash(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]) -> Response[bytes]:
+async def delete_by_hash(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], script_hash: FromPath[str]
+) -> Response[bytes]:
     """Blank one version and mark it deleted."""
     return json_of(await scripts.delete_by_hash(actor, parse_hash(script_hash)))
 
 
 @delete("/delete_bulk", status_code=200, opt=accepts(Paths) | answers(list[str]))
-async def delete_bulk(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody) -> Response[bytes]:
+async def delete_bulk(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody
+) -> Response[bytes]:
     """Delete every version of several paths; those that existed."""
     return json_of(await scripts.delete_bulk(actor, decode(body, Paths).paths))
 
 
 @get("/list_tokens/{path:path}", opt=answers(list[ScopedToken]))
-async def list_tokens(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]) -> Response[bytes]:
+async def list_tokens(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], path: FromPath[str]
+) -> Response[bytes]:
     """Tokens made to run this script."""
     return json_of(await scripts.list_tokens(actor, path_of(path)))
 
 
 @post("/infer_schema", status_code=200, opt=accepts(Code) | answers(Signature))
-async def infer_schema(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody) -> Response[bytes]:
+async def infer_schema(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody
+) -> Response[bytes]:
     """The signature of code that need not be deployed."""
     return json_of(await scripts.infer_signature(actor, decode(body, Code)))
 
 
 @post("/star", status_code=200, opt=accepts(Favorite))
-async def star(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody) -> Response[str]:
+async def star(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody
+) -> Response[str]:
     """Make a script or flow a favorite of one's own."""
     favorite = decode(body, Favorite)
     await scripts.star(actor, favorite)
@@ -209,7 +250,9 @@ async def star(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts],
 
 
 @post("/unstar", status_code=200, opt=accepts(Favorite))
-async def unstar(actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody) -> Response[str]:
+async def unstar(
+    actor: NamedDependency[Actor], scripts: NamedDependency[Scripts], body: RawBody
+) -> Response[str]:
     """Make it no favorite any more."""
     favorite = decode(body, Favorite)
     await scripts.unstar(actor, favorite)

@@ -12,7 +12,11 @@ from millpond.services.scripts import Scripts
 
 @get("/tokened_raw/{workspace:str}/{token:str}/{path:path}")
 async def get_tokened_raw(
-    identities: NamedDependency[Identities], scripts: NamedDependency[Scripts], workspace: FromPath[str], token: FromPath[str], path: FromPath[str]
+    identities: NamedDependency[Identities],
+    scripts: NamedDependency[Scripts],
+    workspace: FromPath[str],
+    token: FromPath[str],
+    path: FromPath[str],
 ) -> Response[str]:
     """The source that is live at a path, for the owner of the token."""
     actor = await identities.enter(token, workspace)

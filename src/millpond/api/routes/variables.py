@@ -46,7 +46,9 @@ async def list_variables(
 
 
 @get("/list_contextual", opt=answers(list[ContextualVariable]))
-async def list_contextual(actor: NamedDependency[Actor], variables: NamedDependency[Variables]) -> Response[bytes]:
+async def list_contextual(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables]
+) -> Response[bytes]:
     """The environment variables of jobs, with example values."""
     return json_of(await variables.list_contextual(actor))
 
@@ -67,20 +69,27 @@ async def get_variable(
 
 
 @get("/get_value/{path:path}", opt=answers(str))
-async def get_value(actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]) -> Response[bytes]:
+async def get_value(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]
+) -> Response[bytes]:
     """The value alone, secrets opened."""
     return json_of(await variables.get_value(actor, path_of(path)))
 
 
 @get("/exists/{path:path}", opt=answers(bool))
-async def exists(actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]) -> Response[bytes]:
+async def exists(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]
+) -> Response[bytes]:
     """Whether the path is taken."""
     return json_of(await variables.exists(actor, path_of(path)))
 
 
 @post("/create", opt=accepts(NewVariable))
 async def create(
-    actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody, already_encrypted: FromQuery[bool] = False
+    actor: NamedDependency[Actor],
+    variables: NamedDependency[Variables],
+    body: RawBody,
+    already_encrypted: FromQuery[bool] = False,
 ) -> Response[str]:
     """Create a variable."""
     new = decode(body, NewVariable)
@@ -90,7 +99,11 @@ async def create(
 
 @post("/update/{path:path}", opt=accepts(VariableChange))
 async def update(
-    actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str], body: RawBody, already_encrypted: FromQuery[bool] = False
+    actor: NamedDependency[Actor],
+    variables: NamedDependency[Variables],
+    path: FromPath[str],
+    body: RawBody,
+    already_encrypted: FromQuery[bool] = False,
 ) -> Response[str]:
     """Change what the body gives."""
     old = path_of(path)
@@ -101,20 +114,26 @@ async def update(
 
 
 @delete("/delete/{path:path}", status_code=200)
-async def delete_variable(actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]) -> Response[str]:
+async def delete_variable(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables], path: FromPath[str]
+) -> Response[str]:
     """Delete one variable."""
     await variables.delete(actor, path_of(path))
     return text(f"variable {path_of(path)} deleted")
 
 
 @delete("/delete_bulk", status_code=200, opt=accepts(Paths) | answers(list[str]))
-async def delete_bulk(actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody) -> Response[bytes]:
+async def delete_bulk(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody
+) -> Response[bytes]:
     """Delete several; the paths that existed."""
     return json_of(await variables.delete_bulk(actor, decode(body, Paths).paths))
 
 
 @post("/encrypt", opt=accepts(str))
-async def encrypt(actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody) -> Response[str]:
+async def encrypt(
+    actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody
+) -> Response[str]:
     """The ciphertext of a value."""
     return text(await variables.encrypt(actor, decode(body, str)))
 

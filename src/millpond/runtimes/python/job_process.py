@@ -1,6 +1,7 @@
-"""The process of one job, from the fork to its end: made unlike the zygote first, then confined, then the script's.
+"""The process of one job, from the fork to its end: made unlike the zygote, confined, then the script's.
 
-Nothing of the worker is left in it: descriptors, environment and signal handlers are replaced before user code runs.
+Nothing of the worker is left in it: descriptors, environment and signal handlers are replaced before user
+code runs.
 """
 
 import atexit
@@ -17,8 +18,9 @@ from millpond.runtimes.python import protocol
 from millpond.runtimes.python.wrapper import results, script
 from millpond.runtimes.sandbox.confinement import Confinement, Job
 
-# The zygote opens a few dozen files before it forks, and its children close those of other jobs by name; where the
-# C library lacks close_range, a bound without reason would cost a system call for each number below it.
+# The zygote opens a few dozen files before it forks, and its children close those of other jobs by name;
+# where the C library lacks close_range, a bound without reason would cost a system call for each number below
+# it.
 _MOST_DESCRIPTORS = 1024
 
 
@@ -29,6 +31,7 @@ def run(
     status = 70
     try:
         os.setsid()
+        process = os.getpid()
         os.dup2(files.output, 1)
         os.dup2(files.output, 2)
         header, code, args = protocol.read_payload(files.payload)
@@ -47,7 +50,9 @@ def run(
             result_bytes=header["result_bytes"],
             step_id=header["env"].get("WM_FLOW_STEP_ID"),
         )
-        protocol.write_all(files.result, result)
+        if os.getpid() == process:
+            protocol.write_all(files.result, result)
+        # A child the script forked may come back here too: only the job's own process has the last word.
         _finish()
         status = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of a process
@@ -107,8 +112,8 @@ def _become_script_host(header: protocol.Header, packages: protocol.Packages) ->
 
 
 def _line_buffered(descriptor: int) -> io.TextIOWrapper:
-    # Whole lines, so that standard output and error keep their order in the one pipe they share. New objects: the
-    # zygote's believe that they can seek.
+    # Whole lines, so that standard output and error keep their order in the one pipe they share. New objects:
+    # the zygote's believe that they can seek.
     raw = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", errors="backslashreplace", line_buffering=True)
 

@@ -1,4 +1,4 @@
-"""Two ways for a zygote to start a job so that nothing of it can survive: in a PID namespace, or under supervision.
+"""Two ways to start a job so that nothing of it can survive: in a PID namespace, or under supervision.
 
 Both answer the same three calls; a job's end is announced only when its whole tree is gone.
 """
@@ -54,8 +54,9 @@ class _Contained:
 class NamespaceLauncher:
     """Each job in a PID namespace of its own, whose first process does nothing but keep it.
 
-    The keeper costs next to nothing and runs no Python; when the job has ended it is killed, and with it whatever
-    the job left behind. The job itself is the second process, so that signals have their ordinary effect on it.
+    The keeper costs next to nothing and runs no Python; when the job has ended it is killed, and with it
+    whatever the job left behind. The job itself is the second process, so that signals have their ordinary
+    effect on it.
     """
 
     def __init__(self, spaces: PidNamespaces) -> None:

@@ -10,6 +10,8 @@ from millpond.runtimes.python import protocol
 from millpond.runtimes.python.zygote import JobEnd
 
 _NAME = "ExecutionErr"
+# The description of an error may exceed a limit that was set very low for results.
+_ERROR_ALLOWANCE = 1024**2
 
 
 def failed(
@@ -31,18 +33,16 @@ def timed_out(execution: Execution, end: JobEnd) -> Outcome:
 
 def from_end(end: JobEnd, result_file: int, execution: Execution) -> Outcome:
     """What the run amounts to. The file is the script's to write: nothing in it is believed unchecked."""
+    size = os.fstat(result_file).st_size
+    limit = execution.limits.result_bytes
     if end.status is None:
         return _failed(f"The job's process could not be started: {end.reason}", execution, end)
-    if end.status != 0:
+    if end.status != 0 or size == 0:
         return _failed(_describe(end.status, execution), execution, end)
-    size = os.fstat(result_file).st_size
-    if size == 0:
-        return _failed("the process ended with exit code 0 without a result", execution, end)
-    limit = execution.limits.result_bytes
     if size > limit + _ERROR_ALLOWANCE:
         return _failed(f"The result has {size} bytes, the limit is {limit}", execution, end, "ResultTooLarge")
     os.lseek(result_file, 0, os.SEEK_SET)
-    with open(result_file, "rb", closefd=False) as file:  # noqa: PTH123
+    with open(result_file, "rb", closefd=False) as file:
         content = file.read(size)
     if not _is_json(content[1:]):
         return _failed("the process ended with a result that is not JSON", execution, end, "ResultInvalid")
@@ -50,10 +50,6 @@ def from_end(end: JobEnd, result_file: int, execution: Execution) -> Outcome:
         return Outcome(success=True, result=content[1:], memory_peak_bytes=end.memory_peak_bytes)
     result = b'{"error":' + content[1:] + b"}"
     return Outcome(success=False, result=result, memory_peak_bytes=end.memory_peak_bytes)
-
-
-# The description of an error may exceed a limit that was set very low for results.
-_ERROR_ALLOWANCE = 1024**2
 
 
 def _failed(message: str, execution: Execution, end: JobEnd, name: str = _NAME) -> Outcome:

@@ -1,7 +1,7 @@
 """The pipe a job prints into, emptied into a sink by the event loop.
 
-Chunks are small and handed on at once, so memory does not grow with what a job prints; a job that prints faster than
-the sink takes waits in its `print`.
+Chunks are small and handed on at once, so memory does not grow with what a job prints; a job that prints
+faster than the sink takes waits in its `print`.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""The words between the worker and a zygote: length-prefixed JSON, with descriptors, over a unix stream socket.
+"""The words between the worker and a zygote: length-prefixed JSON, and descriptors, over a unix socket.
 
 Worker to zygote: `run` (with three descriptors: output pipe, payload, result), `terminate`, `kill`; the first
-message is the zygote's configuration. Zygote to worker: `ready`, `ended`. Standard library only: both sides use it.
+message is the zygote's configuration. Zygote to worker: `ready`, `ended`. Standard library only: both sides
+use it.
 """
 
 import array

@@ -1,7 +1,7 @@
 """Runs Python scripts: dependencies first, then a confined fork of a warm interpreter.
 
-The worker trusts nothing a job can touch: arguments and results travel through files without a name that the worker
-opened itself, and what a job left in its result file is checked before it is believed.
+The worker trusts nothing a job can touch: arguments and results travel through files without a name that the
+worker opened itself, and what a job left in its result file is checked before it is believed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from millpond.runtimes.contract import Execution, Outcome, OutputSink
 from millpond.runtimes.python import outcomes, protocol
 from millpond.runtimes.python.output_pipe import OutputPipe
 from millpond.runtimes.python.protocol import JobFiles
-from millpond.runtimes.python.zygote import ForkedJob, JobEnd, ZygoteEnded
+from millpond.runtimes.python.zygote import ForkedJob, JobEnd, ZygoteEndedError
 from millpond.runtimes.python.zygote_pool import ZygotePool
 from millpond.runtimes.sandbox import directories
 from millpond.runtimes.sandbox.policy import SandboxLevel, SandboxPolicy, settings_for, settle
@@ -28,8 +28,9 @@ log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS = 2.0
 _LAST_OUTPUT_SECONDS = 2.0
-# What scripts and our client commonly import. Loaded once here instead of in each job; asyncio, ssl and urllib.request
-# are left out because each would add more to the cost of every fork than it saves the few jobs that use it.
+# What scripts and our client commonly import. Loaded once here instead of in each job; asyncio, ssl and
+# urllib.request are left out because each would add more to the cost of every fork than it saves the few jobs
+# that use it.
 _PRELOAD = ("base64", "datetime", "json", "typing", "traceback", "wmill")
 
 
@@ -48,8 +49,8 @@ class Environments(Protocol):
 class PythonRuntime:
     """The runtime of the language `python3`. Raises `SandboxUnavailable` when the policy cannot be met.
 
-    `work_dir` must belong to this worker alone. `client_path` holds our `wmill` package, which a script gets unless
-    its own packages bring one.
+    `work_dir` must belong to this worker alone. `client_path` holds our `wmill` package, which a script gets
+    unless its own packages bring one.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class PythonRuntime:
         try:
             await self._prepare(directory, execution.shared_dir, user_id)
             return await self._run_in(directory, environment, user_id, execution, output)
-        except (ZygoteEnded, TimeoutError) as error:
-            return outcomes.failed(f"The job could not be run to its end: {error or 'no zygote in time'}", step_id)
+        except (ZygoteEndedError, TimeoutError) as error:
+            return outcomes.failed(
+                f"The job could not be run to its end: {error or 'no zygote in time'}", step_id
+            )
         finally:
             # The directory goes before the user: another job with the same user must not find it.
             await _finish_even_if_cancelled(self._remove(directory))
@@ -111,9 +114,7 @@ class PythonRuntime:
         readable = [self._client_path, *([environment] if environment else [])]
         brings_client = environment is not None and (environment / "wmill").exists()
         return {
-            "confinement": settings_for(
-                self._policy, self.level, readable=readable, work_dir=self._work_dir
-            ),
+            "confinement": settings_for(self._policy, self.level, readable=readable, work_dir=self._work_dir),
             "packages": {
                 "environment": str(environment) if environment else None,
                 "client": str(self._client_path),
@@ -160,7 +161,7 @@ class PythonRuntime:
             if timed_out:
                 return outcomes.timed_out(execution, end)
             return outcomes.from_end(end, result, execution)
-        except ZygoteEnded:
+        except ZygoteEndedError:
             # Its jobs die with it, only not at the same instant: the pipe's end says when they have.
             await pipe.ended(_LAST_OUTPUT_SECONDS)
             raise
@@ -218,7 +219,12 @@ def _payload(execution: Execution, directory: Path) -> int:
 
 
 def _environment_of(env: Mapping[str, str], directory: Path) -> dict[str, str]:
-    return {"HOME": str(directory), "TMPDIR": f"{directory}/tmp", "PATH": os.defpath, **env}
+    return {
+        "HOME": str(directory),
+        "TMPDIR": f"{directory}/{directories.TEMPORARY}",
+        "PATH": os.defpath,
+        **env,
+    }
 
 
 def _package(script_path: str) -> str:

@@ -22,7 +22,7 @@ _END_TIMEOUT_SECONDS = 10
 _PROGRAM = str(Path(protocol.__file__).with_name("zygote_main.py"))
 
 
-class ZygoteEnded(Exception):
+class ZygoteEndedError(Exception):
     """The zygote is gone, and with it what it ran."""
 
 
@@ -36,7 +36,7 @@ class JobEnd:
 
 
 class ForkedJob:
-    """A running job; `ended` raises `ZygoteEnded` when the zygote is lost before the job's end is known."""
+    """A running job; `ended` raises `ZygoteEndedError` when the zygote is lost before the job's end."""
 
     def __init__(self, zygote: "Zygote", number: int, ended: asyncio.Future[JobEnd]) -> None:
         self._zygote = zygote
@@ -69,7 +69,7 @@ class Zygote:
 
     @classmethod
     async def start(cls, configuration: protocol.Configuration) -> "Zygote":
-        """Start a zygote and wait until it can fork; raises `ZygoteEnded` when it cannot."""
+        """Start a zygote and wait until it can fork; raises `ZygoteEndedError` when it cannot."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -112,7 +112,7 @@ class Zygote:
         """Start a job on `files`, which now belong to this zygote; its end arrives in `ended`."""
         if not self.is_alive:
             files.close()
-            raise ZygoteEnded("the process that starts Python jobs has ended")
+            raise ZygoteEndedError("the process that starts Python jobs has ended")
         self._last_number += 1
         number = self._last_number
         ended: asyncio.Future[JobEnd] = self._loop.create_future()
@@ -204,7 +204,9 @@ class Zygote:
         waiting: list[asyncio.Future[JobEnd] | asyncio.Future[None]] = [*lost.values(), self._ready]
         for future in waiting:
             if not future.done():
-                future.set_exception(ZygoteEnded(f"the process that starts Python jobs ended ({_cause(status)})"))
+                future.set_exception(
+                    ZygoteEndedError(f"the process that starts Python jobs ended ({_cause(status)})")
+                )
                 future.exception()  # read, so that a future nobody waits for any more is not reported
 
 

@@ -1,7 +1,7 @@
 """A warm interpreter that forks a process for each job. A program of its own: python -I -S zygote_main.py FD
 
-It runs nothing but this package's code, has a single thread, holds no secret, and ends, with all its jobs, as soon as
-the worker's end of the control socket is closed, which the kernel does however the worker ends.
+It runs nothing but this package's code, has a single thread, holds no secret, and ends, with all its jobs, as
+soon as the worker's end of the control socket is closed, which the kernel does however the worker ends.
 """
 
 import contextlib

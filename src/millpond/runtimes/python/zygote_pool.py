@@ -12,7 +12,7 @@ _KEPT_IDLE = 8
 
 
 class ZygotePool:
-    """Zygotes by environment (None: no packages), started when first asked for and again when one has ended."""
+    """Zygotes by environment (None: no packages), started when asked for and again when one has ended."""
 
     def __init__(self, configure: Callable[[Path | None], protocol.Configuration]) -> None:
         self._configure = configure
@@ -21,7 +21,7 @@ class ZygotePool:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def get(self, environment: Path | None) -> Zygote:
-        """A living zygote for the environment; raises `ZygoteEnded` or `TimeoutError` when none can be started."""
+        """A living zygote; raises `ZygoteEndedError` or `TimeoutError` when none starts."""
         zygote = self._zygotes.get(environment)
         if zygote is not None and zygote.is_alive:
             self._zygotes.move_to_end(environment)

@@ -1,4 +1,4 @@
-"""Puts the means together: prepared once in the zygote, entered by each forked job before any of its code runs."""
+"""Puts the means together: prepared once in the zygote, entered by each job before its code runs."""
 
 import os
 import signal
@@ -95,8 +95,9 @@ class Confinement:
     def _restrict_files(self, job: Job) -> None:
         if self._grants is None:
             return
-        # A bind mount is reached by its mount point, not by way of the job's directory: it needs its own grant.
-        writable = [job.directory, f"{job.directory}/tmp"]
+        # A bind mount is reached by its mount point, not by way of the job's directory: it needs its own
+        # grant.
+        writable = [job.directory, f"{job.directory}/tmp"]  # noqa: S108
         if job.shared_directory:
             writable.append(job.shared_directory)
         if self._settings["mount_namespace"]:

@@ -6,11 +6,13 @@ import stat
 from pathlib import Path
 from uuid import uuid4
 
+TEMPORARY = "tmp"
+
 
 def create_job_directory(path: Path, *, user_id: int | None, shared_dir: Path | None) -> None:
     """Make `path` with a `tmp` in it and, when given, a link `shared` to the shared directory."""
     os.mkdir(path, 0o700)  # noqa: PTH102 - one system call in the hot path of every job
-    temporary = f"{path}/tmp"
+    temporary = f"{path}/{TEMPORARY}"
     os.mkdir(temporary, 0o700)  # noqa: PTH102
     if shared_dir is not None:
         os.symlink(shared_dir, f"{path}/shared")  # noqa: PTH211
@@ -39,7 +41,7 @@ def remove_untouched(path: Path) -> bool:
         for name in ("script.py", "shared"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{path}/{name}")  # noqa: PTH108
-        os.rmdir(f"{path}/tmp")  # noqa: PTH106
+        os.rmdir(f"{path}/{TEMPORARY}")  # noqa: PTH106
         os.rmdir(path)  # noqa: PTH106
     except OSError:
         return False
@@ -49,8 +51,8 @@ def remove_untouched(path: Path) -> bool:
 def remove_tree(path: Path) -> None:
     """Remove a directory whose processes have all ended; a missing one is fine.
 
-    Follows no symbolic link and needs neither recursion nor long paths: deeper directories are first moved up to
-    the top, so depth costs nothing and modes a script took away are given back one directory at a time.
+    Follows no symbolic link and needs neither recursion nor long paths: deeper directories are first moved up
+    to the top, so depth costs nothing and modes a script took away are given back one directory at a time.
     """
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -61,7 +63,7 @@ def remove_tree(path: Path) -> None:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         os.fchmod(top, 0o700)
-        while names := os.listdir(top):
+        while names := os.listdir(top):  # noqa: PTH208 - by descriptor
             for name in names:
                 _remove_entry(top, name)
     finally:
@@ -80,7 +82,7 @@ def _remove_entry(top: int, name: str) -> None:
     os.chmod(name, 0o700, dir_fd=top)
     directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
     try:
-        for child in os.listdir(directory):
+        for child in os.listdir(directory):  # noqa: PTH208 - by descriptor
             if _is_directory(child, directory):
                 # Moving a directory rewrites its `..`, for which it must be writable.
                 os.chmod(child, 0o700, dir_fd=directory)

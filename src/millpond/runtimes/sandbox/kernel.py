@@ -73,8 +73,8 @@ def setns(descriptor: int, kind: int) -> None:
 def clone_paused() -> int:
     """Make a child that does nothing but wait to be killed, and return its pid.
 
-    It shares this process's memory instead of copying it, runs `pause` of the C library on a stack of its own and
-    hears no signal but SIGKILL, which makes it as cheap as a thread.
+    It shares this process's memory instead of copying it, runs `pause` of the C library on a stack of its own
+    and hears no signal but SIGKILL, which makes it as cheap as a thread.
     """
     top = (ctypes.addressof(_paused_stack) + _PAUSED_STACK_BYTES) & ~15
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

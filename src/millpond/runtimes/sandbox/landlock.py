@@ -1,8 +1,8 @@
 """File access by Landlock: a job reaches what it is granted, everything else is refused by the kernel.
 
-Grants known beforehand are opened once in the zygote (`Grants`), so that confining a job costs a few dozen short
-system calls and no path look-up. Network access is left open: scripts exist to talk to services. Path-based unix
-sockets are not covered by Landlock; what listens on one needs a password.
+Grants known beforehand are opened once in the zygote (`Grants`), so that confining a job costs a few dozen
+short system calls and no path look-up. Network access is left open: scripts exist to talk to services.
+Path-based unix sockets are not covered by Landlock; what listens on one needs a password.
 """
 
 import ctypes

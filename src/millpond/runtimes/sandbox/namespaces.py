@@ -1,7 +1,7 @@
 """A view of the machine of the job's own: its processes, its /proc, its shared memory, its /tmp.
 
-A PID namespace is what makes cleaning up exact: when its first process ends, the kernel ends all others, however
-often they forked or called setsid.
+A PID namespace is what makes cleaning up exact: when its first process ends, the kernel ends all others,
+however often they forked or called setsid.
 """
 
 import os
@@ -12,7 +12,7 @@ _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
 def enter_user_namespace() -> None:
-    """Become root of a user namespace in which only this user exists: the way to the others without privilege."""
+    """Become root of a user namespace of this user alone: the way to the others without privilege."""
     user_id, group_id = os.getuid(), os.getgid()
     kernel.unshare(kernel.CLONE_NEWUSER)
     for name, text in (
@@ -20,7 +20,7 @@ def enter_user_namespace() -> None:
         ("uid_map", f"{user_id} {user_id} 1"),
         ("gid_map", f"{group_id} {group_id} 1"),
     ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - keeps pathlib out of the zygote
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
             file.write(text)
 
 
@@ -44,10 +44,10 @@ class PidNamespaces:
 
 
 def enter_private_mounts(*, binds: dict[str, str], shared_memory_bytes: int) -> None:
-    """Give this process mounts and IPC of its own: a /proc of its PID namespace, an empty /dev/shm, and `binds`.
+    """Give this process mounts and IPC of its own: the /proc of its namespace, an empty /dev/shm, `binds`.
 
-    `binds` maps a mount point to the directory shown there. Without a private /dev/shm, `multiprocessing` would
-    have to write where other jobs can read.
+    `binds` maps a mount point to the directory shown there. Without a private /dev/shm, `multiprocessing`
+    would have to write where other jobs can read.
     """
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)

@@ -32,9 +32,9 @@ _PROBE_TIMEOUT_SECONDS = 30
 class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator asks for.
 
-    `auto` uses all this machine permits and records it; `required` refuses to start without files, system calls
-    and processes confined; `off` is for machines that run only what their operator wrote. `readable` names further
-    paths every job may read.
+    `auto` uses all this machine permits and records it; `required` refuses to start without files, system
+    calls and processes confined; `off` is for machines that run only what their operator wrote. `readable`
+    names further paths every job may read.
     """
 
     mode: Literal["auto", "required", "off"] = "auto"
@@ -63,7 +63,8 @@ class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
             "users": self.user_switch,
         }
         present = [name for name, there in parts.items() if there]
-        # Limits alone bound what a job uses, not what it reaches: that is no isolation and must not sound like it.
+        # Limits alone bound what a job uses, not what it reaches: that is no isolation and must not sound
+        # like it.
         return "+".join([*present, "rlimits"]) if present else "none"
 
     @property
@@ -72,8 +73,8 @@ class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
         wanted = {
             "Landlock": self.landlock_abi > 0,
             "seccomp": self.seccomp,
-            # Without privilege a job's processes are found by descent, which a kernel with Landlock ABI 6 makes
-            # safe enough: the job cannot signal its supervisor.
+            # Without privilege a job's processes are found by descent, which a kernel with Landlock ABI 6
+            # makes safe enough: the job cannot signal its supervisor.
             "PID namespaces or Landlock ABI 6": self.pid_namespace or self.landlock_abi >= 6,
             "a change of user (the worker is root)": self.user_switch or os.getuid() != 0,
         }
@@ -100,14 +101,14 @@ def detect() -> SandboxLevel:
 
 
 def settle(policy: SandboxPolicy) -> SandboxLevel:
-    """The level in force under `policy`; raises `SandboxUnavailable` when it is `required` and lacks something."""
+    """The level in force; raises `SandboxUnavailable` when it is `required` and lacks something."""
     if policy.mode == "off":
         return SandboxLevel()
     level = detect()
     if policy.mode == "required" and level.missing:
         raise SandboxUnavailable(
-            f"The sandbox is required, but this machine lacks {', '.join(level.missing)}. Run the worker where "
-            f"they are permitted, or set the sandbox to 'auto' and accept '{level.description}'."
+            f"The sandbox is required, but this machine lacks {', '.join(level.missing)}. Run the "
+            f"worker where they are permitted, or set the sandbox to 'auto' and accept '{level.description}'."
         )
     return level
 
@@ -122,9 +123,10 @@ def interpreter_paths() -> tuple[Path, ...]:
 def settings_for(
     policy: SandboxPolicy, level: SandboxLevel, *, readable: Iterable[Path], work_dir: Path
 ) -> Settings:
-    """The confinement of jobs that work below `work_dir` and read `readable` beside the system and Python itself."""
+    """The confinement of jobs that work below `work_dir` and read `readable` beside the system and Python."""
     needed = [*interpreter_paths(), *policy.readable, *(path.resolve() for path in readable)]
-    hidden_by_tmp = [path for path in (work_dir, *needed) if path.resolve().is_relative_to("/tmp")]  # noqa: S108
+    temporary = "/tmp"  # noqa: S108
+    hidden_by_tmp = [path for path in (work_dir, *needed) if path.resolve().is_relative_to(temporary)]
     mount_point = policy.shared_mount_point
     return Settings(
         landlock_abi=level.landlock_abi,

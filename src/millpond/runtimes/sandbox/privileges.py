@@ -22,9 +22,10 @@ def drop_bounding_capabilities() -> None:
 def become(user_id: int, *, keep_reading: bool) -> None:
     """Turn this root process into `user_id`, for good.
 
-    `keep_reading` retains CAP_DAC_READ_SEARCH, also across exec: the interpreter and the script's packages may lie
-    below a directory like /root that only its owner may enter. It must be given only when Landlock confines the
-    job, which then still decides what can be read; `open_by_handle_at`, the known way around, is refused by seccomp.
+    `keep_reading` retains CAP_DAC_READ_SEARCH, also across exec: the interpreter and the script's packages
+    may lie below a directory like /root that only its owner may enter. It must be given only when Landlock
+    confines the job, which then still decides what can be read; `open_by_handle_at`, the known way around, is
+    refused by seccomp.
     """
     if keep_reading:
         kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)

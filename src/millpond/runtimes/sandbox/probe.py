@@ -1,4 +1,4 @@
-"""A program that tries each means of isolation in a child of its own and prints what worked, as one JSON object.
+"""A program that tries each means of isolation in a child of its own and prints what worked, as JSON.
 
 Trying is the only reliable answer: containers, security modules and sysctls each refuse in their own way.
 Usage: python -I -S probe.py PACKAGE_ROOT USER_ID READABLE_FILE

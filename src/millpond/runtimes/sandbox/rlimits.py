@@ -27,15 +27,20 @@ def tasks_of_user(user_id: int) -> int:
 
 
 def apply(
-    *, processes: int, file_size_bytes: int, open_files: int, memory_bytes: int | None, user_is_exclusive: bool
+    *,
+    processes: int,
+    file_size_bytes: int,
+    open_files: int,
+    memory_bytes: int | None,
+    user_is_exclusive: bool,
 ) -> None:
     """Limit this process and its children.
 
-    `processes` counts per user: when the job shares its user with others (`user_is_exclusive` false), what runs
-    already is added, which is the best a limit per user can do.
+    `processes` counts per user: when the job shares its user with others (`user_is_exclusive` false), what
+    runs already is added, which is the best a limit per user can do.
 
-    Memory is limited as RLIMIT_DATA: it counts private writable memory, what a script allocates. RLIMIT_AS counts
-    address space, and JIT compilers, allocators and thread pools reserve gigabytes they never touch.
+    Memory is limited as RLIMIT_DATA: it counts private writable memory, what a script allocates. RLIMIT_AS
+    counts address space, and JIT compilers, allocators and thread pools reserve gigabytes they never touch.
     """
     already = 0 if user_is_exclusive else tasks_of_user(os.getuid())
     _lower(resource.RLIMIT_NPROC, processes + already)

@@ -1,7 +1,8 @@
 """The system calls no script needs and an attacker does, refused by a seccomp filter.
 
-Refused with EPERM rather than death, so that a library probing for a feature falls back. `clone3` answers ENOSYS:
-its flags lie in memory where a filter cannot see them, and the C library then uses `clone`, whose flags are checked.
+Refused with EPERM rather than death, so that a library probing for a feature falls back. `clone3` answers
+ENOSYS: its flags lie in memory where a filter cannot see them, and the C library then uses `clone`, whose
+flags are checked.
 """
 
 import ctypes

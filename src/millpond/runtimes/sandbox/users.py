@@ -1,7 +1,7 @@
 """Unprivileged users for jobs, one per running job, when the worker is root.
 
-The ids have no names in /etc/passwd. With a user of its own a job cannot signal or inspect another, and a limit on
-processes per user is a limit on the job.
+The ids have no names in /etc/passwd. With a user of its own a job cannot signal or inspect another, and a
+limit on processes per user is a limit on the job.
 """
 
 import os
@@ -32,8 +32,8 @@ def first_user_id() -> int:
 class UserPool:
     """Hands out user ids; each worker process on a machine holds a block of its own.
 
-    Jobs that share a directory run as the same user, so that what one step writes the next can change, whatever
-    mode its tools chose.
+    Jobs that share a directory run as the same user, so that what one step writes the next can change,
+    whatever mode its tools chose.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """From a job's JSON arguments to the keyword arguments of its entrypoint.
 
-As in Windmill, a parameter annotated `datetime`, `date`, `time` or `bytes`, or one of these or None, gets a value of
-that type made from its text; everything else stays what JSON made of it.
+As in Windmill, a parameter annotated `datetime`, `date`, `time` or `bytes`, or one of these or None, gets a
+value of that type made from its text; everything else stays what JSON made of it.
 """
 
 import base64
@@ -58,7 +58,8 @@ def call_with(function: Callable[..., object], args: Mapping[str, object]) -> ob
 
 
 def _unwrapped(function: object) -> object:
-    # A decorator made with functools.wraps takes (*args, **kwargs); what is declared is on the function within.
+    # A decorator made with functools.wraps takes (*args, **kwargs); what is declared is on the function
+    # within.
     for _ in range(100):
         if not hasattr(function, "__wrapped__"):
             break
@@ -69,13 +70,14 @@ def _unwrapped(function: object) -> object:
 def _annotations(function: object) -> Mapping[str, object]:
     try:
         annotations = cast("dict[str, object]", getattr(function, "__annotations__", {}))
-    except Exception:  # noqa: BLE001 - since 3.14 reading them runs user code; without them nothing is converted
+    except Exception:  # noqa: BLE001 - since Python 3.14 reading them runs user code
         return {}
     namespace = getattr(function, "__globals__", {})
     resolved = {}
     for name, annotation in annotations.items():
         if isinstance(annotation, str):
-            # `from __future__ import annotations`: the text is the user's own code, evaluated in its own module.
+            # `from __future__ import annotations`: the text is the user's own code, evaluated in its own
+            # module.
             with contextlib.suppress(Exception):
                 resolved[name] = eval(annotation, namespace)  # noqa: S307
         else:

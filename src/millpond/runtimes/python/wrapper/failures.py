@@ -9,7 +9,8 @@ from millpond.runtimes.python.wrapper import results
 def describe(error: BaseException, *, own_file: str, step_id: str | None) -> bytes:
     """The error as JSON: message, name, stack, and what the exception carries beside them.
 
-    The stack begins at the first frame of `own_file`, the script; the frames that led there are the wrapper's.
+    The stack begins at the first frame of `own_file`, the script; the frames that led there are the
+    wrapper's.
     """
     described: dict[str, object] = {"message": _text(error), "name": type(error).__name__}
     described["stack"] = _stack(error, own_file)

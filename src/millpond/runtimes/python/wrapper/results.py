@@ -1,8 +1,9 @@
 """From what a script returns to JSON that any database and any client can read.
 
-Beside JSON's own types: dates and times in ISO form, bytes in base64, sets and tuples as arrays, decimals, UUIDs and
-paths as strings, dataclasses, Pydantic models and mappings as objects, enums by value, NumPy arrays and data frames
-row by row. NaN and the infinities become null. What has no such form is an error that names its type.
+Beside JSON's own types: dates and times in ISO form, bytes in base64, sets and tuples as arrays, decimals,
+UUIDs and paths as strings, dataclasses, Pydantic models and mappings as objects, enums by value, NumPy arrays
+and data frames row by row. NaN and the infinities become null. What has no such form is an error that names
+its type.
 """
 
 import base64
@@ -12,7 +13,6 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from typing import cast
 
 _SEPARATORS = (",", ":")
 
@@ -74,7 +74,7 @@ def _key(key: object, default: Callable[[object], object]) -> str:
 
 
 def plain(value: object) -> object:
-    """One level of `value` in JSON's own types; raises `TypeError` naming the type when there is no such form."""
+    """One level of `value` in JSON's own types; raises `TypeError` naming a type that has no such form."""
     if isinstance(value, (datetime.date, datetime.time)):
         text = value.isoformat()
         return None if text == "NaT" else text
@@ -90,15 +90,9 @@ def plain(value: object) -> object:
 
 
 def _plain_of_library(value: object) -> object:
-    # Looked up among the modules the script has loaded: an object of a type that was never imported cannot occur,
-    # and importing them here would cost every job.
+    # Looked up among the modules the script has loaded: an object of a type that was never imported cannot
+    # occur, and importing them here would cost every job.
     kind = type(value)
-    if _is_instance(value, "decimal", "Decimal") or _is_instance(value, "uuid", "UUID"):
-        return str(value)
-    if _is_instance(value, "pathlib", "PurePath"):
-        return str(value)
-    if _is_instance(value, "enum", "Enum"):
-        return cast("object", value.value)  # type: ignore[attr-defined]
     if hasattr(kind, "__dataclass_fields__"):
         return {name: getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)}
     for module, name, method in _METHODS:
@@ -126,6 +120,10 @@ def _call(name: str, **keywords: object) -> Callable[[object], object]:
 
 
 _METHODS: tuple[tuple[str, str, Callable[[object], object]], ...] = (
+    ("decimal", "Decimal", str),
+    ("uuid", "UUID", str),
+    ("pathlib", "PurePath", str),
+    ("enum", "Enum", lambda value: getattr(value, "value", None)),
     ("numpy", "generic", _call("item")),
     ("numpy", "ndarray", _call("tolist")),
     ("pandas", "DataFrame", _call("to_dict", orient="records")),

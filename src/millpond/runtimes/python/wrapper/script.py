@@ -12,7 +12,7 @@ from millpond.runtimes.python.wrapper import arguments, failures, results
 _STREAM_PREFIX = "WM_STREAM: "
 
 
-class ResultTooLarge(Exception):
+class ResultTooLarge(Exception):  # noqa: N818 - the name users read in the error
     """The result has more bytes than the instance accepts."""
 
 
@@ -29,18 +29,27 @@ def run(
     """Run the script to its end; returns the contents of the result file, whatever happened."""
     try:
         module = _load(code, file, package)
-        function = getattr(module, entrypoint, None)
-        if not callable(function):
-            raise ValueError(f"{entrypoint} function is missing")  # noqa: TRY004 - Windmill's error
-        encoded = results.encode(_finished(arguments.call_with(function, _parse(args))))
-        if len(encoded) > result_bytes:
-            raise ResultTooLarge(
-                f"The result has {len(encoded)} bytes, the limit is {result_bytes}. Return less, or store the "
-                "data elsewhere and return where it is."
-            )
+        returned = arguments.call_with(_entrypoint(module, entrypoint), _parse(args))
+        encoded = _within(result_bytes, results.encode(_finished(returned)))
     except BaseException as error:  # noqa: BLE001 - also SystemExit: whatever ends a script is its outcome
         return protocol.FAILURE + failures.describe(error, own_file=file, step_id=step_id)
     return protocol.SUCCESS + encoded
+
+
+def _entrypoint(module: ModuleType, name: str) -> Callable[..., object]:
+    function: object = getattr(module, name, None)
+    if not callable(function):
+        raise ValueError(f"{name} function is missing")  # noqa: TRY004 - Windmill's error
+    return function
+
+
+def _within(limit: int, encoded: bytes) -> bytes:
+    if len(encoded) > limit:
+        raise ResultTooLarge(
+            f"The result has {len(encoded)} bytes, the limit is {limit}. Return less, or store the data "
+            "elsewhere and return where it is."
+        )
+    return encoded
 
 
 def _parse(args: bytes) -> dict[str, object]:
