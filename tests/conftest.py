@@ -70,7 +70,7 @@ async def instance(database: Database, database_url: str, tmp_path: Path) -> Asy
     master_key = await open_instance(settings, database, create=True)
     services = build_services(settings, database, master_key)
     app = build_server(settings, database, services)
-    # In a task of its own: the framework's lifespan must be left by the task that entered it, a fixture's teardown is another.
+    # In a task of its own: the lifespan must be left by the task that entered it, and a fixture's teardown is another.
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
@@ -112,7 +112,12 @@ async def client_of(instance: Instance, client: httpx.AsyncClient) -> AsyncItera
         body = {"email": email, "password": "a long password", "super_admin": False}
         answer = await client.post("/api/users/create", json=body)
         assert answer.status_code == 201, answer.text
-        member = {"email": email, "username": username, "is_admin": role == "admin", "operator": role == "operator"}
+        member = {
+            "email": email,
+            "username": username,
+            "is_admin": role == "admin",
+            "operator": role == "operator",
+        }
         answer = await client.post("/api/w/main/workspaces/add_user", json=member)
         assert answer.status_code in (200, 201), answer.text
         answer = await client.post("/api/auth/login", json={"email": email, "password": "a long password"})

@@ -151,7 +151,9 @@ async def connect_when_ready(settings: Settings, url: str) -> tuple[Database, Ma
     deadline = asyncio.get_running_loop().time() + SCHEMA_WAIT_SECS
     while True:
         try:
-            database = await Database.connect(url, connections=WORKER_CONNECTIONS, application="millpond worker")
+            database = await Database.connect(
+                url, connections=WORKER_CONNECTIONS, application="millpond worker"
+            )
             try:
                 return database, await open_instance(settings, database, create=False)
             except BaseException:
@@ -164,7 +166,9 @@ async def connect_when_ready(settings: Settings, url: str) -> tuple[Database, Ma
             await asyncio.sleep(0.05)
 
 
-def build_worker(settings: Settings, database: Database, master_key: MasterKey, addresses: Addresses, *, name: str) -> Worker:
+def build_worker(
+    settings: Settings, database: Database, master_key: MasterKey, addresses: Addresses, *, name: str
+) -> Worker:
     """A worker with its runtimes. Raises SandboxUnavailable when isolation is required and cannot be had."""
     queue = Queue(database)
     keys = WorkspaceKeys(database, master_key)
@@ -180,7 +184,14 @@ def build_worker(settings: Settings, database: Database, master_key: MasterKey, 
     )
     logs = LogWriter(queue, lambda workspace, jobs, known: newly_seen(database, keys, workspace, jobs, known))
     return Worker(
-        settings, queue, executor, logs, Wakeups(database), [python], name=name, sandbox=python.level.description
+        settings,
+        queue,
+        executor,
+        logs,
+        Wakeups(database),
+        [python],
+        name=name,
+        sandbox=python.level.description,
     )
 
 
@@ -205,4 +216,6 @@ def client_path() -> Path:
     for folder in (package / "_clients" / "python", package.parent.parent / "clients" / "python"):
         if (folder / "wmill" / "__init__.py").is_file():
             return folder
-    raise StartupRefused("The injected client 'wmill' is missing from this installation: install Millpond anew")
+    raise StartupRefused(
+        "The injected client 'wmill' is missing from this installation: install Millpond anew"
+    )

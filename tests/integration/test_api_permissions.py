@@ -36,12 +36,15 @@ async def start_job(
     workspace: str = "main",
     **more: str,
 ) -> UUID:
-    """A job as the queue holds it while it runs."""
+    """A job as the queue holds it while it runs, under a worker that lives, so that nobody rescues it."""
     job_id = uuid4()
     job = """
         INSERT INTO job (workspace_id, id, kind, runnable_path, tag, created_by, permissioned_as, email,
                          schedule_path, scheduled_for)
         VALUES ($1, $2, $3, $4, 't', $5, 'u/' || $5, $6, $7, now())"""
+    worker = """
+        INSERT INTO worker (id, name, host, process_id, tags, slots, version, sandbox, lease_until)
+        VALUES ($1, 'w', 'h', 1, '{}', 1, '0', 'none', now() + interval '1 hour')"""
     queued = """
         INSERT INTO job_queue (workspace_id, job_id, lane, state, tag, scheduled_for, worker_id, lease_token)
         SELECT $1, $2, 'process', $3, 't', now(), lease.worker_id, lease.token
@@ -52,6 +55,7 @@ async def start_job(
         path = more.get("path", "f/etl/load")
         kind = more.get("kind", "script")
         await transaction.execute(job, workspace, job_id, kind, path, username, email, more.get("schedule"))
+        await transaction.execute(worker, job_id)
         await transaction.execute(queued, workspace, job_id, state, LEASE)
     return job_id
 

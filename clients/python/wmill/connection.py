@@ -5,7 +5,7 @@ parser behind it, which takes 25 ms to import and doubles the time of a small re
 repeat is `transport`'s matter.
 """
 
-# ruff: noqa: N818, PLC0415  (named for situations; imported when needed, see the package)
+# ruff: noqa: PLC0415  (named for situations; imported when needed, see the package)
 from __future__ import annotations
 
 import os

@@ -13,7 +13,6 @@ WindmillError
 └── Unsupported              in the original, not in Millpond (also a NotImplementedError)
 """
 
-# ruff: noqa: N818  (named for situations)
 from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` costs more to import than this whole package

@@ -3,7 +3,6 @@
 That client is made from the job's environment at the first call. Documentation of each is with its method.
 """
 
-# ruff: noqa: PLR0917  (the parameters are those of the original)
 from __future__ import annotations
 
 from .windmill import Windmill

@@ -1,6 +1,6 @@
 """Starting scripts and flows, with or without waiting for their result."""
 
-# ruff: noqa: PLC0415, PLR0917  (imported when needed, see the package; parameters as in the original)
+# ruff: noqa: PLC0415  (imported when needed, see the package; parameters as in the original)
 from __future__ import annotations
 
 import os

@@ -5,7 +5,7 @@ Windmill. Results pass through JSON as they would between jobs, so that a script
 types that get lost there.
 """
 
-# ruff: noqa: PLC0415, PLR0917  (imported when needed, see the package; parameters as in the original)
+# ruff: noqa: PLC0415  (imported when needed, see the package; parameters as in the original)
 from __future__ import annotations
 
 from .encoding import encode_json

@@ -54,7 +54,9 @@ def build_application(
             HTTPException: errors.answer_http_exception,
             Exception: errors.answer_bug,
         },
-        openapi_config=OpenAPIConfig(title="Millpond", version=__version__, path="/internal-openapi", render_plugins=[]),
+        openapi_config=OpenAPIConfig(
+            title="Millpond", version=__version__, path="/internal-openapi", render_plugins=[]
+        ),
         request_max_body_size=max_body_bytes,
         lifespan=lifespan,
         logging_config=None,

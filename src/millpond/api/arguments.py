@@ -32,7 +32,9 @@ class GivenArguments(msgspec.Struct, frozen=True, kw_only=True):
 async def read_arguments(request: AnyRequest) -> GivenArguments:
     """The arguments of a run request. Raises InvalidInput, UnsupportedMedia."""
     query = request.query_params
-    extra = _from_headers(request, query.get("include_header")) | _from_query(request, query.get("include_query"))
+    extra = _from_headers(request, query.get("include_header")) | _from_query(
+        request, query.get("include_query")
+    )
     if request.method == "GET":
         return GivenArguments(members=_from_payload(query.get("payload")), extra=extra, raw_text=None)
     body = await request.body()
@@ -49,7 +51,13 @@ def event_json(request: AnyRequest, given: GivenArguments) -> str:
         "kind": _raw("webhook"),
         "body": _raw_json(_encode(given.members)),
         "raw_string": _raw(given.raw_text),
-        "headers": _raw({name: value for name, value in request.headers.items() if name not in ("authorization", "cookie")}),
+        "headers": _raw(
+            {
+                name: value
+                for name, value in request.headers.items()
+                if name not in ("authorization", "cookie")
+            }
+        ),
         "query": _raw({name: value for name, value in request.query_params.items() if name != "token"}),
     }
     return _encode({"event": _raw_json(_encode(event))})
@@ -69,7 +77,9 @@ def _from_body(content_type: str, body: bytes, *, wrap: bool) -> Members:
         raise InvalidInput("CloudEvents batches are not supported: send one event a request")
     if kind == "multipart/form-data":
         return _from_multipart(content_type, body)
-    raise UnsupportedMedia(f"{kind} has no meaning as arguments: send JSON, text, XML, a form or a CloudEvent")
+    raise UnsupportedMedia(
+        f"{kind} has no meaning as arguments: send JSON, text, XML, a form or a CloudEvent"
+    )
 
 
 def _from_json(body: bytes, *, wrap: bool) -> Members:
@@ -86,7 +96,9 @@ def _from_json(body: bytes, *, wrap: bool) -> Members:
 def _from_cloudevent(body: bytes) -> Members:
     event = _from_json(body, wrap=False)
     data = event.pop("data", None)
-    carried = {} if data is None else _members(bytes(data)) if bytes(data).startswith(b"{") else {"body": data}
+    carried = (
+        {} if data is None else _members(bytes(data)) if bytes(data).startswith(b"{") else {"body": data}
+    )
     return carried | {_CLOUDEVENT_METADATA: _raw_json(_encode(event))}
 
 
@@ -101,7 +113,9 @@ def _from_multipart(content_type: str, body: bytes) -> Members:
         if disposition is None:
             raise InvalidInput("A part of the multipart body has no name")
         if b"filename=" in head:
-            raise InvalidInput("Uploaded files need an object store, which this instance does not have: send their content as text")
+            raise InvalidInput(
+                "Uploaded files need an object store, which this instance does not have: send their content as text"
+            )
         found[_text(disposition[1])] = _raw(_text(value.removesuffix(b"\r\n")))
     return found
 

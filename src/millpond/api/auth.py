@@ -1,5 +1,7 @@
 """From a request to the actor behind it: bearer header, session cookie or `token` query value."""
 
+from typing import Any
+
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -10,7 +12,7 @@ from millpond.services.identities import Identities
 
 SESSION_COOKIE = "token"
 
-AnyRequest = Request[object, object, object]
+AnyRequest = Request[Any, Any, Any]
 
 
 def token_of(request: AnyRequest) -> str | None:
@@ -29,7 +31,9 @@ async def provide_account(request: AnyRequest, identities: NamedDependency[Ident
     return await identities.authenticate(token)
 
 
-async def provide_actor(request: AnyRequest, identities: NamedDependency[Identities], workspace: FromPath[str]) -> Actor:
+async def provide_actor(
+    request: AnyRequest, identities: NamedDependency[Identities], workspace: FromPath[str]
+) -> Actor:
     """The account of the request inside the workspace of its path. Raises NotAuthenticated, PermissionDenied, NotFound."""
     token = token_of(request)
     if token is None:

@@ -34,7 +34,9 @@ def check_json_text(body: bytes) -> None:
         raise InvalidInput("invalid json: the body holds a NUL byte")
 
 
-def json_bytes(value: str | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+def json_bytes(
+    value: str | bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response[bytes]:
     """JSON that is ready, sent as it is."""
     content = value.encode() if isinstance(value, str) else value
     return Response(content, status_code=status, media_type=MediaType.JSON, headers=headers)

@@ -1,9 +1,10 @@
 """The only map from errors to statuses and bodies: plain text, with Windmill's prefixes (compat facts, clients 0)."""
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
+from millpond.api.auth import AnyRequest
 from millpond.base.errors import (
     Conflict,
     InvalidInput,
@@ -38,16 +39,16 @@ _STATUSES: dict[type[MillpondError], tuple[int, str]] = {
 """The nearest class in the error's ancestry decides."""
 
 
-def answer_error(request: Request[object, object, object], error: MillpondError) -> Response[str]:
+def answer_error(request: AnyRequest, error: MillpondError) -> Response[str]:
     """A situation of the domain, as text."""
     status, prefix = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     if status >= 500:
-        log.warning("request_failed", path=request.url.path, status=status, error=type(error).__name__)
+        log.warning("request_failed", route=_route(request), status=status, error=type(error).__name__)
     return _text(prefix + error.message, status, headers)
 
 
-def answer_http_exception(request: Request[object, object, object], error: HTTPException) -> Response[str]:
+def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[str]:
     """What the framework refuses itself: unknown routes, methods and query values."""
     match error.status_code:
         case 404:
@@ -57,15 +58,26 @@ def answer_http_exception(request: Request[object, object, object], error: HTTPE
         case 413:
             message = "Payload too large: the body is over the limit of MILLPOND_MAX_BODY_BYTES"
         case _:
-            details = "; ".join(_detail(entry) for entry in error.extra) if isinstance(error.extra, list) else ""
-            message = f"Bad request: {details or error.detail}" if error.status_code < 500 else "Internal: see the server's log"
+            details = (
+                "; ".join(_detail(entry) for entry in error.extra) if isinstance(error.extra, list) else ""
+            )
+            message = (
+                f"Bad request: {details or error.detail}"
+                if error.status_code < 500
+                else "Internal: see the server's log"
+            )
     return _text(message, error.status_code, {})
 
 
-def answer_bug(request: Request[object, object, object], error: Exception) -> Response[str]:
+def answer_bug(request: AnyRequest, error: Exception) -> Response[str]:
     """Anything else is our mistake: logged in full, answered without details."""
-    log.error("request_crashed", method=request.method, path=request.url.path, exc_info=error)
+    log.error("request_crashed", method=request.method, route=_route(request), exc_info=error)
     return _text(f"Internal: {type(error).__name__}, see the server's log", 500, {})
+
+
+def _route(request: AnyRequest) -> str:
+    """The route's template: the path itself may hold a token."""
+    return str(request.scope.get("path_template", "unknown route"))
 
 
 def _detail(entry: object) -> str:

@@ -19,10 +19,16 @@ LONGEST_STREAM_SECS = 60.0
 LONGEST_POLL_SECS = 1.0
 
 
-def stream_of(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor | None = None, *, only_result: bool = False) -> Stream:
+def stream_of(
+    jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor | None = None, *, only_result: bool = False
+) -> Stream:
     """The updates of a job as an event stream; after 60 s it says `timeout` and the client comes back with its offsets."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(_events(jobs, actor, job_id, cursor or JobCursor(), only_result=only_result), media_type="text/event-stream", headers=headers)
+    return Stream(
+        _events(jobs, actor, job_id, cursor or JobCursor(), only_result=only_result),
+        media_type="text/event-stream",
+        headers=headers,
+    )
 
 
 async def poll(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor) -> JobUpdate:
@@ -35,7 +41,9 @@ async def poll(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor) -> Job
         await asyncio.sleep(LOOK_EVERY_SECS)
 
 
-async def _events(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor, *, only_result: bool) -> AsyncIterator[bytes]:
+async def _events(
+    jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor, *, only_result: bool
+) -> AsyncIterator[bytes]:
     started = pinged = time.monotonic()
     while time.monotonic() - started < LONGEST_STREAM_SECS:
         try:
@@ -81,5 +89,9 @@ def _says_something(update: JobUpdate) -> bool:
 
 
 def _event(kind: str, content: object) -> bytes:
-    members = msgspec.to_builtins(content, builtin_types=(msgspec.Raw,)) if not isinstance(content, dict) else content
+    members = (
+        msgspec.to_builtins(content, builtin_types=(msgspec.Raw,))
+        if not isinstance(content, dict)
+        else content
+    )
     return b"data: " + msgspec.json.encode({"type": kind, **members}) + b"\n\n"

@@ -32,7 +32,10 @@ def document(app: Litestar) -> dict[str, Any]:
             if not isinstance(operation, dict):
                 continue
             if (schema := by_key.get((path, method, BODY))) is not None:
-                operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+                operation["requestBody"] = {
+                    "required": True,
+                    "content": {"application/json": {"schema": schema}},
+                }
             _describe_answer(operation, by_key.get((path, method, ANSWER)))
     described.setdefault("components", {}).setdefault("schemas", {}).update(components)
     described["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -54,7 +57,9 @@ _REFUSALS = {
 
 
 def _describe_answer(operation: dict[str, Any], schema: object | None) -> None:
-    success = {status: answer for status, answer in operation.get("responses", {}).items() if status.startswith("2")}
+    success = {
+        status: answer for status, answer in operation.get("responses", {}).items() if status.startswith("2")
+    }
     for answer in success.values():
         if schema is not None:
             answer["content"] = {"application/json": {"schema": schema}}

@@ -42,7 +42,9 @@ def _shaped_answer(shaped: _Shaped, *, success: bool) -> Response[bytes]:
     media_type = shaped.windmill_content_type or MediaType.JSON
     if shaped.windmill_content_type and body.startswith(b'"'):
         body = msgspec.json.decode(body, type=str).encode()
-    headers = {name: value for name, value in (shaped.windmill_headers or {}).items() if _is_safe(name + value)}
+    headers = {
+        name: value for name, value in (shaped.windmill_headers or {}).items() if _is_safe(name + value)
+    }
     return Response(body, status_code=status, media_type=media_type, headers=headers)
 
 

@@ -1,7 +1,7 @@
 """Cryptography at rest: the master key, workspace keys wrapped by it, and sealed values.
 
-A sealed value is `MP1\\x00` + nonce (12) + AES-256-GCM ciphertext of the padded text + tag (16), in base64. Its length before
-base64 is a multiple of 16, the shape by which the `wmill` CLI tells a ciphertext from a plain value.
+A sealed value is `MP1\\x00` + nonce (12) + AES-256-GCM ciphertext of the padded text + tag (16), in base64. Before base64
+its length is a multiple of 16, the shape by which the `wmill` CLI tells a ciphertext from a plain value.
 """
 
 import base64
@@ -70,9 +70,13 @@ class MasterKey:
     def unwrap(self, workspace_id: str, wrapped: bytes) -> bytes:
         """The inverse of `wrap`; raises SealBroken when it was wrapped by another key or for another workspace."""
         try:
-            return AESGCM(self._key).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], workspace_id.encode())
+            return AESGCM(self._key).decrypt(
+                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], workspace_id.encode()
+            )
         except InvalidTag:
-            raise SealBroken(f"the key of workspace {workspace_id!r} was wrapped by another master key") from None
+            raise SealBroken(
+                f"the key of workspace {workspace_id!r} was wrapped by another master key"
+            ) from None
 
 
 def seal(workspace_key: bytes, text: str) -> str:

@@ -13,7 +13,7 @@ LogFormat = Literal["auto", "console", "json"]
 
 
 def _setting(default: object, help_text: str, *, env: str | None = None, secret: bool = False) -> object:
-    return field(default=default, metadata={"help": help_text, "env": env, "secret": secret})  # type: ignore[call-overload]
+    return field(default=default, metadata={"help": help_text, "env": env, "secret": secret})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +39,29 @@ class Settings:
     worker_tags: str = _setting("", "Comma-separated tags a worker takes; empty means every tag.")  # type: ignore[assignment]
     worker_group: str = _setting("default", "Name of the worker group, shown to jobs as WM_WORKER_GROUP.")  # type: ignore[assignment]
     sandbox: SandboxMode = _setting(  # type: ignore[assignment]
-        "auto", "Isolation of jobs: 'auto' takes what the kernel has, 'required' refuses to start without it, 'off'."
+        "auto",
+        "Isolation of jobs: 'auto' takes what the kernel has, 'required' refuses to start without it, 'off'.",
     )
     job_timeout_secs: int = _setting(  # type: ignore[assignment]
         3600, "Longest time a job may run; a shorter limit of its own wins."
     )
     job_memory_bytes: int = _setting(0, "Memory one job may use; 0 sets no limit.")  # type: ignore[assignment]
     job_processes: int = _setting(512, "Processes one job may have.")  # type: ignore[assignment]
-    job_log_bytes: int = _setting(50 * 1024**2, "Log kept of one job; what comes after is dropped, with a mark.")  # type: ignore[assignment]
+    job_log_bytes: int = _setting(
+        50 * 1024**2, "Log kept of one job; what comes after is dropped, with a mark."
+    )  # type: ignore[assignment]
     job_result_bytes: int = _setting(512 * 1024**2, "Largest result a job may return.")  # type: ignore[assignment]
     wait_result_secs: int = _setting(600, "Longest time a synchronous run waits for its result.")  # type: ignore[assignment]
     max_body_bytes: int = _setting(16 * 1024**2, "Largest request body the server accepts.")  # type: ignore[assignment]
     source_builds: bool = _setting(  # type: ignore[assignment]
-        False, "Let dependencies without a wheel be built: their build scripts run as the worker, outside the sandbox."
+        False,
+        "Let dependencies without a wheel be built: their build scripts run as the worker, outside the sandbox.",
     )
     drain_secs: int = _setting(30, "Time running jobs get to end when a worker is asked to stop.")  # type: ignore[assignment]
     log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning or error.")  # type: ignore[assignment]
-    log_format: LogFormat = _setting("auto", "How logs look: 'console', 'json', or by whether it is a terminal.")  # type: ignore[assignment]
+    log_format: LogFormat = _setting(
+        "auto", "How logs look: 'console', 'json', or by whether it is a terminal."
+    )  # type: ignore[assignment]
     superadmin_secret: str | None = _setting(  # type: ignore[assignment]
         None, "A bearer token accepted as superadmin, for automation.", secret=True
     )

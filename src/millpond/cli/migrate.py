@@ -14,7 +14,9 @@ from millpond.store.pool import Database
 
 
 @click.command("migrate")
-@click.option("--verify", "verify_only", is_flag=True, help="Change nothing: exit with 1 unless the schema fits.")
+@click.option(
+    "--verify", "verify_only", is_flag=True, help="Change nothing: exit with 1 unless the schema fits."
+)
 @settings_options("data_dir", "database_url", "log_level", "log_format")
 def migrate_command(settings: Settings, verify_only: bool) -> None:
     """Apply missing migrations and prepare a new instance."""

@@ -15,7 +15,7 @@ def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...
     facts = [fact for fact in setting_facts() if fact.name in names]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        def with_settings(**given: object) -> Any:  # noqa: ANN401  # whatever the command returns
+        def with_settings(**given: object) -> Any:  # whatever the command returns
             chosen = {fact.name: given.pop(fact.name) for fact in facts}
             return command(settings_from(chosen), **given)
 
@@ -37,13 +37,13 @@ def settings_from(chosen: dict[str, object]) -> Settings:
 
 def _option(fact: SettingFact) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     choices = [value for value in get_args(fact.type) if isinstance(value, str)]
-    kind: click.ParamType | type
+    kind: Any
     if choices:
         kind = click.Choice(choices)
     elif fact.type is Path:
         kind = click.Path(path_type=Path)
     else:
-        kind = fact.type if fact.type in (int, bool) else str  # type: ignore[assignment]
+        kind = fact.type if fact.type in (int, bool) else str
     shown = f"{fact.help} [env: {fact.env}; default: {fact.default}]"
     flag = f"--{fact.name.replace('_', '-')}"
     if fact.type is bool:

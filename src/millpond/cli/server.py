@@ -25,14 +25,28 @@ SHUTDOWN_SECS = 10
 
 
 @click.command()
-@click.option("--prepare", is_flag=True, hidden=True, help="Migrate the database and create what a first start creates.")
-@settings_options("data_dir", "database_url", "host", "port", "base_url", "max_body_bytes", "wait_result_secs", "log_level", "log_format")
+@click.option(
+    "--prepare", is_flag=True, hidden=True, help="Migrate the database and create what a first start creates."
+)
+@settings_options(
+    "data_dir",
+    "database_url",
+    "host",
+    "port",
+    "base_url",
+    "max_body_bytes",
+    "wait_result_secs",
+    "log_level",
+    "log_format",
+)
 def server(settings: Settings, prepare: bool) -> None:
     """Run the HTTP server; DATABASE_URL names a database that 'millpond migrate' has prepared."""
     die_with_supervisor()
     configure_logging(settings, "server")
     if settings.database_url is None:
-        raise StartupRefused("'millpond server' alone needs DATABASE_URL; 'millpond serve' brings a database with it")
+        raise StartupRefused(
+            "'millpond server' alone needs DATABASE_URL; 'millpond serve' brings a database with it"
+        )
     uvloop.run(_run(settings, settings.database_url, prepare=prepare))
 
 
@@ -46,7 +60,7 @@ async def _run(settings: Settings, url: str, *, prepare: bool) -> None:
         application = build_server(settings, database, services)
         serving = uvicorn.Server(
             uvicorn.Config(
-                application,  # type: ignore[arg-type]
+                application,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -54,15 +68,19 @@ async def _run(settings: Settings, url: str, *, prepare: bool) -> None:
                 timeout_graceful_shutdown=SHUTDOWN_SECS,
             )
         )
-        announcing = asyncio.create_task(_announce(serving, settings, services.accounts, bound), name="announce")
+        announcing = asyncio.create_task(
+            _announce(serving, settings, services.accounts, bound), name="announce"
+        )
         await serving.serve(sockets=[bound])
         announcing.cancel()
     finally:
         await database.aclose()
 
 
-async def _announce(serving: uvicorn.Server, settings: Settings, accounts: Accounts, bound: socket.socket) -> None:
-    while not serving.started:
+async def _announce(
+    serving: uvicorn.Server, settings: Settings, accounts: Accounts, bound: socket.socket
+) -> None:
+    while not serving.started:  # noqa: ASYNC110  # uvicorn offers no event for it
         await asyncio.sleep(0.01)
     address = settings.base_url or internal_address(settings, bound.getsockname()[1])
     click.echo(f"Millpond is up at {address}")

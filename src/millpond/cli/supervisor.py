@@ -63,7 +63,10 @@ class Supervisor:
         environment = self._environment(url, bound.getsockname()[1], bound.fileno())
         parts = [
             Part("server", ["server", "--prepare"], pass_fds=(bound.fileno(),)),
-            *(Part(f"worker-{number}", ["worker", "--name", f"worker-{number}"]) for number in range(1, self._settings.workers + 1)),
+            *(
+                Part(f"worker-{number}", ["worker", "--name", f"worker-{number}"])
+                for number in range(1, self._settings.workers + 1)
+            ),
         ]
         try:
             while not self._stopping.is_set():
@@ -99,19 +102,26 @@ class Supervisor:
             return
         part.started_at = now
         part.process = subprocess.Popen(
-            [sys.executable, "-m", "millpond", *part.arguments], env=environment, pass_fds=part.pass_fds, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "millpond", *part.arguments],
+            env=environment,
+            pass_fds=part.pass_fds,
+            stdin=subprocess.DEVNULL,
         )
 
     def _note_end(self, part: Part, now: float) -> None:
         assert part.process is not None
         lived = now - part.started_at
-        # One that refuses to start would refuse again: what it said is on the screen, and the instance must not pretend to be up.
+        # One that refuses to start would refuse again: it said why, and the instance must not pretend to be up.
         if part.process.returncode == 1 and part.name == "server" and lived < STEADY_SECS:
             self._stopping.set()
             raise StartupRefused("The server did not start; it said why above")
-        part.pause_secs = SHORTEST_PAUSE_SECS if lived > STEADY_SECS else min(part.pause_secs * 2, LONGEST_PAUSE_SECS)
+        part.pause_secs = (
+            SHORTEST_PAUSE_SECS if lived > STEADY_SECS else min(part.pause_secs * 2, LONGEST_PAUSE_SECS)
+        )
         part.start_at = now + part.pause_secs
-        log.error("process_died", part=part.name, exit_code=part.process.returncode, restart_in_secs=part.pause_secs)
+        log.error(
+            "process_died", part=part.name, exit_code=part.process.returncode, restart_in_secs=part.pause_secs
+        )
         part.process = None
 
     def _stop(self, parts: list[Part]) -> None:

@@ -19,15 +19,32 @@ from millpond.worker.environment import Addresses
 @click.command()
 @click.option("--name", default="worker", help="Name of the worker, unique on its machine.")
 @settings_options(
-    "data_dir", "database_url", "internal_url", "base_url", "slots", "worker_tags", "worker_group", "sandbox", "job_timeout_secs",
-    "job_memory_bytes", "job_processes", "job_log_bytes", "job_result_bytes", "source_builds", "drain_secs", "log_level", "log_format",
-)  # fmt: skip
+    "data_dir",
+    "database_url",
+    "internal_url",
+    "base_url",
+    "slots",
+    "worker_tags",
+    "worker_group",
+    "sandbox",
+    "job_timeout_secs",
+    "job_memory_bytes",
+    "job_processes",
+    "job_log_bytes",
+    "job_result_bytes",
+    "source_builds",
+    "drain_secs",
+    "log_level",
+    "log_format",
+)
 def worker(settings: Settings, name: str) -> None:
     """Run jobs; DATABASE_URL names the instance's database, MILLPOND_INTERNAL_URL its server."""
     die_with_supervisor()
     configure_logging(settings, name)
     if settings.database_url is None:
-        raise StartupRefused("'millpond worker' alone needs DATABASE_URL; 'millpond serve' brings a database with it")
+        raise StartupRefused(
+            "'millpond worker' alone needs DATABASE_URL; 'millpond serve' brings a database with it"
+        )
     uvloop.run(_run(settings, settings.database_url, name))
 
 

@@ -14,7 +14,13 @@ def schedule_username(schedule_path: str) -> str:
 
 
 def state_path_of(
-    *, username: str, kind: str, path: str | None, schedule_path: str | None = None, flow_path: str | None = None, step_id: str | None = None
+    *,
+    username: str,
+    kind: str,
+    path: str | None,
+    schedule_path: str | None = None,
+    flow_path: str | None = None,
+    step_id: str | None = None,
 ) -> str:
     """The path of the state resource of a job.
 

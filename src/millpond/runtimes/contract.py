@@ -29,8 +29,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one script: everything a runtime needs, all values already resolved.
 
     `args` is a JSON object in UTF-8, its key order the caller's. `env` is the whole environment of the job's
-    process, nothing is inherited from the worker. `lock` is the text made by the language's resolver, None when the script was
-    never locked (a preview): the runtime then resolves it itself. `shared_dir` is shown to the job as `./shared`.
+    process, nothing is inherited from the worker. `lock` is the text made by the language's resolver, None when the
+    script was never locked (a preview): the runtime then resolves it itself. `shared_dir` is shown to the job as `./shared`.
     """
 
     job_id: UUID

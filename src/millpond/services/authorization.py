@@ -17,9 +17,13 @@ WRITES_OF_OPERATORS = frozenset({"jobs", "resources", "variables", "users"})
 def authorize(actor: Actor, domain: str, action: str, path: str | None = None) -> None:
     """Refuse an action the token's scopes do not cover, or that operators may not do. Raises PermissionDenied."""
     if not scope_allows(actor.scopes, domain, action, path):
-        raise PermissionDenied(f"The token's scopes do not cover {domain}:{action}{f':{path}' if path else ''}")
+        raise PermissionDenied(
+            f"The token's scopes do not cover {domain}:{action}{f':{path}' if path else ''}"
+        )
     if actor.is_operator and action == "write" and domain not in WRITES_OF_OPERATORS:
-        raise PermissionDenied(f"Operators cannot change {domain}: {actor.username} is an operator of {actor.workspace_id}")
+        raise PermissionDenied(
+            f"Operators cannot change {domain}: {actor.username} is an operator of {actor.workspace_id}"
+        )
 
 
 def authorize_account(account: Account, domain: str, action: str) -> None:

@@ -43,7 +43,11 @@ class Cancellations:
     async def cancel_selection(self, actor: Actor, job_ids: list[UUID], *, force: bool) -> list[UUID]:
         """Cancel several; the ids of those that were still in the queue. Raises PermissionDenied, NotFound."""
         authorize(actor, "jobs", "write")
-        return [job_id for job_id in job_ids if await self.cancel(actor, job_id, "cancel all", force=force) == str(job_id)]
+        return [
+            job_id
+            for job_id in job_ids
+            if await self.cancel(actor, job_id, "cancel all", force=force) == str(job_id)
+        ]
 
     async def _end(
         self, transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation, *, force: bool

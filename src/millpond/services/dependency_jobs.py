@@ -17,9 +17,17 @@ class DependencyJobs:
     """Use cases on dependency jobs."""
 
     async def push_dependency_job(
-        self, transaction: Transaction, actor: Actor, *, script_hash: int, path: str, language: str, code: str,
-        tag: str | None, deployment_message: str | None,
-    ) -> UUID:  # fmt: skip
+        self,
+        transaction: Transaction,
+        actor: Actor,
+        *,
+        script_hash: int,
+        path: str,
+        language: str,
+        code: str,
+        tag: str | None,
+        deployment_message: str | None,
+    ) -> UUID:
         """Push the job inside the deployment's transaction: both happen or neither."""
         authorize(actor, "scripts", "write", path)
         job = NewJob(

@@ -37,7 +37,9 @@ async def open_master_key(settings: Settings, database: Database, *, create: boo
         if known is not None:
             return _checked(key, known, path)
         if not create:
-            raise StartupRefused("The instance was never prepared: run 'millpond serve' or 'millpond migrate' once")
+            raise StartupRefused(
+                "The instance was never prepared: run 'millpond serve' or 'millpond migrate' once"
+            )
         if key is None:
             key = MasterKey.generate()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,9 @@ async def prepare(accounts: Accounts, workspaces: Workspaces, database: Database
     await store.ensure_partitions(database)
     if not await accounts.ensure_superadmin(FIRST_EMAIL, FIRST_USERNAME):
         return False
-    await workspaces.create(_OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME))
+    await workspaces.create(
+        _OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME)
+    )
     log.info("instance_prepared", workspace=FIRST_WORKSPACE, superadmin=FIRST_EMAIL)
     return True
 
@@ -60,7 +64,8 @@ async def prepare(accounts: Accounts, workspaces: Workspaces, database: Database
 def _checked(key: MasterKey | None, known: str, path: Path) -> MasterKey:
     if key is None:
         raise StartupRefused(
-            f"The master key is missing: this database was sealed with one, but neither {path} nor MILLPOND_MASTER_KEY holds it. "
+            f"The master key is missing: this database was sealed with one, but neither {path} nor "
+            "MILLPOND_MASTER_KEY holds it. "
             "Restore the file from your backup; a new key would make every secret unreadable"
         )
     if key.fingerprint() != known:

@@ -44,7 +44,9 @@ class Jobs:
             if job is None:
                 raise NotFound(f"Job not found: {job_id}")
             if not no_logs:
-                job = msgspec.structs.replace(job, logs=await self._log_tail(connection, actor.workspace_id, job))
+                job = msgspec.structs.replace(
+                    job, logs=await self._log_tail(connection, actor.workspace_id, job)
+                )
         return msgspec.structs.replace(job, raw_code=None, raw_lock=None) if no_code else job
 
     async def get_completed(self, actor: Actor, job_id: UUID) -> Job:
@@ -73,7 +75,10 @@ class Jobs:
         stored = await self._result(actor, job_id)
         if stored is not None:
             return JobResultMaybe(
-                started=True, completed=True, success=stored.status in ("success", "skipped"), result=raw(stored.result)
+                started=True,
+                completed=True,
+                success=stored.status in ("success", "skipped"),
+                result=raw(stored.result),
             )
         started = None
         if get_started:
@@ -86,7 +91,9 @@ class Jobs:
         """When a completed job was made and began, and its duration in ms. Raises NotFound before it ended."""
         authorize(actor, "jobs", "read", str(job_id))
         job = await self.get_completed(actor, job_id)
-        return JobTiming(created_at=job.created_at, started_at=job.started_at, duration_ms=job.duration_ms or 0)
+        return JobTiming(
+            created_at=job.created_at, started_at=job.started_at, duration_ms=job.duration_ms or 0
+        )
 
     async def get_args(self, actor: Actor, job_id: UUID) -> str:
         """The arguments as given, references unresolved. Raises NotFound, PermissionDenied."""
@@ -171,7 +178,9 @@ class Jobs:
         """Jobs of the workspace that ended after an instant, or at all."""
         authorize(actor, "jobs", "read")
         async with self._database.statement() as connection:
-            return await store.count_completed(connection, actor.workspace_id, after, store.statuses_of(JobFilters(success=success)))
+            return await store.count_completed(
+                connection, actor.workspace_id, after, store.statuses_of(JobFilters(success=success))
+            )
 
     async def queue_position(self, actor: Actor, scheduled_for_ms: int) -> int:
         """Due jobs before an instant, milliseconds since 1970."""
@@ -238,7 +247,9 @@ class Jobs:
             return WIPED_LOG
         return await store.read_log_tail(connection, workspace_id, job.id, LOG_TAIL_CHARACTERS)
 
-    async def _new_logs(self, connection: Transaction, workspace_id: str, job_id: UUID, offset: int) -> dict[str, object]:
+    async def _new_logs(
+        self, connection: Transaction, workspace_id: str, job_id: UUID, offset: int
+    ) -> dict[str, object]:
         seen = max(offset - 1, 0)
         pieces = await store.read_log(connection, workspace_id, job_id, from_character=seen)
         if not pieces:
@@ -247,11 +258,16 @@ class Jobs:
         end = pieces[-1].start_character + len(pieces[-1].content)
         return {"new_logs": text, "log_offset": end + 1}
 
-    async def _new_stream(self, connection: Transaction, workspace_id: str, job_id: UUID, offset: int) -> dict[str, object]:
+    async def _new_stream(
+        self, connection: Transaction, workspace_id: str, job_id: UUID, offset: int
+    ) -> dict[str, object]:
         pieces = await store.read_log(connection, workspace_id, job_id, kind="stream", from_chunk=offset)
         if not pieces:
             return {}
-        return {"new_result_stream": "".join(piece.content for piece in pieces), "stream_offset": pieces[-1].chunk + 1}
+        return {
+            "new_result_stream": "".join(piece.content for piece in pieces),
+            "stream_offset": pieces[-1].chunk + 1,
+        }
 
 
 async def _check_access(connection: Transaction, actor: Actor, job_id: UUID) -> JobAccess:
@@ -270,22 +286,39 @@ async def _check_access(connection: Transaction, actor: Actor, job_id: UUID) -> 
 def require_access(actor: Actor, job_id: UUID, access: JobAccess, *, to_change: bool = False) -> None:
     """Raises PermissionDenied unless the actor started the job, runs inside it, or may see (change) what it runs."""
     if not (_changes(actor, access) if to_change else _sees(actor, access)):
-        raise PermissionDenied(f"Job {job_id} was started by {access.created_by}; {actor.username} has no access to it")
+        raise PermissionDenied(
+            f"Job {job_id} was started by {access.created_by}; {actor.username} has no access to it"
+        )
 
 
 def _sees(actor: Actor, access: JobAccess) -> bool:
     if actor.is_admin or access.created_by == actor.username:
         return True
-    return access.visible_to_owner and access.runnable_path is not None and can_read(actor, access.runnable_path, {})
+    return (
+        access.visible_to_owner
+        and access.runnable_path is not None
+        and can_read(actor, access.runnable_path, {})
+    )
 
 
 def _changes(actor: Actor, access: JobAccess) -> bool:
     if actor.is_admin or access.created_by == actor.username:
         return True
-    return access.visible_to_owner and access.runnable_path is not None and can_write(actor, access.runnable_path, {})
+    return (
+        access.visible_to_owner
+        and access.runnable_path is not None
+        and can_write(actor, access.runnable_path, {})
+    )
 
 
 def _may_match_queue(filters: JobFilters) -> bool:
-    ended = (filters.success, filters.status, filters.is_skipped, filters.label, filters.result,
-             filters.completed_before, filters.completed_after)  # fmt: skip
+    ended = (
+        filters.success,
+        filters.status,
+        filters.is_skipped,
+        filters.label,
+        filters.result,
+        filters.completed_before,
+        filters.completed_after,
+    )
     return all(value is None for value in ended)

@@ -54,7 +54,9 @@ class Launches:
         authorize(actor, "jobs", "run", None)
         return await self._scripts.resolve_by_hash(actor, script_hash)
 
-    async def run_script(self, actor: Actor, script: RunnableScript, args: str, options: LaunchOptions) -> UUID:
+    async def run_script(
+        self, actor: Actor, script: RunnableScript, args: str, options: LaunchOptions
+    ) -> UUID:
         """Push a run of a deployed script; its id. Raises NotFound for an unknown parent, Conflict for a taken id."""
         authorize(actor, "jobs", "run", f"scripts:{script.path}")
         child = options.parent_job is not None or options.root_job is not None
@@ -65,8 +67,8 @@ class Launches:
             args=args,
             tag=options.tag or script.tag or script.language,
             created_by=actor.username,
-            permissioned_as=actor.permissioned_as,
-            email=actor.email,
+            permissioned_as=f"u/{script.created_by}" if script.on_behalf_of_email else actor.permissioned_as,
+            email=script.on_behalf_of_email or actor.email,
             runnable_path=script.path,
             script_hash=script.hash,
             language=script.language,
@@ -85,7 +87,9 @@ class Launches:
         """Push a run of code that is not deployed; its id. Raises InvalidInput for a language without a runtime."""
         authorize(actor, "jobs", "run", f"scripts:{preview.path or ''}")
         if actor.is_operator:
-            raise PermissionDenied(f"Operators only run what is deployed: {actor.username} is an operator of {actor.workspace_id}")
+            raise PermissionDenied(
+                f"Operators only run what is deployed: {actor.username} is an operator of {actor.workspace_id}"
+            )
         kind = preview.kind or "code"
         if kind == "code":
             self._check_preview(preview)
@@ -111,7 +115,9 @@ class Launches:
         )
         return await self._push(job, options)
 
-    async def run_batch(self, actor: Actor, count: int, script: RunnableScript | None, args: str) -> list[UUID]:
+    async def run_batch(
+        self, actor: Actor, count: int, script: RunnableScript | None, args: str
+    ) -> list[UUID]:
         """Push `count` runs of one script, or of a no-op when it is None; their ids. Raises InvalidInput beyond 100,000."""
         authorize(actor, "jobs", "run", f"scripts:{script.path}" if script else None)
         if not 0 < count <= MAX_BATCH:
@@ -126,8 +132,13 @@ class Launches:
             "email": actor.email,
         }
         if script is not None:
-            facts |= {"runnable_path": script.path, "script_hash": script.hash, "language": script.language,
-                      "timeout_s": script.timeout, "priority": script.priority or 0}  # fmt: skip
+            facts |= {
+                "runnable_path": script.path,
+                "script_hash": script.hash,
+                "language": script.language,
+                "timeout_s": script.timeout,
+                "priority": script.priority or 0,
+            }
         jobs = [msgspec.convert(facts | {"id": new_job_id()}, NewJob) for _ in range(count)]
         async with self._database.transaction() as transaction:
             for start in range(0, count, BATCH_ROWS):
@@ -167,4 +178,3 @@ def _args_text(args: msgspec.Raw) -> str:
     if not text.startswith("{"):
         raise InvalidInput("The preview's args must be a JSON object")
     return text
-

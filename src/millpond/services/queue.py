@@ -47,7 +47,9 @@ class Queue:
             await store.release_jobs(transaction, worker_id, count_rescue=False, most_rescues=MOST_RESCUES)
             await store.unregister_worker(transaction, worker_id)
 
-    async def claim(self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str) -> list[Claim]:
+    async def claim(
+        self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str
+    ) -> list[Claim]:
         """Take up to `limit` due jobs; empty when none is due or the worker's lease has run out."""
         async with self._database.transaction() as transaction:
             claims = await store.claim_jobs(transaction, worker_id, lane, tags, limit, sandbox)
@@ -70,7 +72,11 @@ class Queue:
             done = await store.complete_jobs(transaction, completions)
         for completion in completions:
             if completion.claim.job_id not in done:
-                log.warning("stale_completion_dropped", job_id=str(completion.claim.job_id), lease_token=completion.claim.lease_token)
+                log.warning(
+                    "stale_completion_dropped",
+                    job_id=str(completion.claim.job_id),
+                    lease_token=completion.claim.lease_token,
+                )
         return done
 
     async def complete_lock(self, completion: Completion, lock: str | None, error: str | None) -> bool:
@@ -80,7 +86,9 @@ class Queue:
             if not await store.complete_jobs(transaction, [completion]):
                 return False
             if claim.script_hash is not None:
-                await script_store.record_lock(transaction, claim.workspace_id, claim.script_hash, lock, error)
+                await script_store.record_lock(
+                    transaction, claim.workspace_id, claim.script_hash, lock, error
+                )
         return True
 
     async def append_logs(self, chunks: Sequence[LogChunk]) -> None:
@@ -106,7 +114,9 @@ class Queue:
             dead = await store.dead_workers(connection)
         for worker_id in dead:
             async with self._database.transaction() as transaction:
-                released = await store.release_jobs(transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES)
+                released = await store.release_jobs(
+                    transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES
+                )
                 left = await store.claims_of(transaction, worker_id)
                 for claim in left:
                     await store.end_claim(transaction, claim, *_ending_of(claim))
@@ -120,5 +130,6 @@ def _ending_of(claim: LeftClaim) -> tuple[str, str]:
     if claim.cancellation is not None:
         return "canceled", canceled_result(claim.cancellation.by, claim.cancellation.reason)
     return "failure", error_result(
-        "WorkerLost", f"The worker died while running this job, {claim.rescues + 1} times in a row; it is not tried again"
+        "WorkerLost",
+        f"The worker died while running this job, {claim.rescues + 1} times in a row; it is not tried again",
     )

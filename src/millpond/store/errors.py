@@ -8,10 +8,19 @@ import asyncpg
 from millpond.base.errors import Conflict, InvalidInput, MillpondError, NotFound, PayloadTooLarge, Unavailable
 
 _MESSAGES: dict[str, tuple[type[MillpondError], str]] = {
-    "resource_path": (InvalidInput, "The path breaks the rule u|f|g/<owner>/<name>, or is over 255 characters"),
-    "variable_path": (InvalidInput, "The path breaks the rule u|f|g/<owner>/<name>, or is over 255 characters"),
+    "resource_path": (
+        InvalidInput,
+        "The path breaks the rule u|f|g/<owner>/<name>, or is over 255 characters",
+    ),
+    "variable_path": (
+        InvalidInput,
+        "The path breaks the rule u|f|g/<owner>/<name>, or is over 255 characters",
+    ),
     "script_path": (InvalidInput, "The path breaks the rule u|f|g/<owner>/<name>, or is over 255 characters"),
-    "variable_value_length": (InvalidInput, "The variable's value is over 65536 characters (secrets are longer once encrypted)"),
+    "variable_value_length": (
+        InvalidInput,
+        "The variable's value is over 65536 characters (secrets are longer once encrypted)",
+    ),
     "variable_description_length": (InvalidInput, "The variable's description is over 10000 characters"),
     "workspace_user_email_taken": (Conflict, "That e-mail is a member of the workspace already"),
     "group_member_user": (NotFound, "No such user in this workspace"),
@@ -37,7 +46,9 @@ def translated() -> Iterator[None]:
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
         raise Unavailable(f"The database has no room left: {error}") from error
     except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
-        raise Unavailable(f"The database cannot be reached just now: {error or type(error).__name__}") from error
+        raise Unavailable(
+            f"The database cannot be reached just now: {error or type(error).__name__}"
+        ) from error
     except (asyncpg.OperatorInterventionError, asyncpg.TooManyConnectionsError) as error:
         raise Unavailable(f"The database is starting, stopping or busy: {error}") from error
     except OSError as error:

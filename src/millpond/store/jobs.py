@@ -75,7 +75,9 @@ async def get_progress(transaction: Transaction, workspace_id: str, job_id: UUID
     row = await transaction.fetch_row(_SQL["get_progress"], workspace_id, job_id)
     if row is None:
         return None
-    return JobProgress(row["state"] == "running", row["percent"], row["status"], row["started"], row["memory_peak_bytes"])
+    return JobProgress(
+        row["state"] == "running", row["percent"], row["status"], row["started"], row["memory_peak_bytes"]
+    )
 
 
 async def get_result(transaction: Transaction, workspace_id: str, job_id: UUID) -> StoredResult | None:
@@ -95,7 +97,13 @@ async def set_percent(transaction: Transaction, workspace_id: str, job_id: UUID,
 
 
 async def read_log(
-    transaction: Transaction, workspace_id: str, job_id: UUID, *, kind: str = "log", from_chunk: int = 0, from_character: int = 0
+    transaction: Transaction,
+    workspace_id: str,
+    job_id: UUID,
+    *,
+    kind: str = "log",
+    from_chunk: int = 0,
+    from_character: int = 0,
 ) -> list[LogPiece]:
     """Chunks reaching beyond a character, in order."""
     rows = await transaction.fetch(_SQL["read_log"], workspace_id, job_id, kind, from_chunk, from_character)
@@ -108,7 +116,9 @@ async def read_log_tail(transaction: Transaction, workspace_id: str, job_id: UUI
     return "".join(row["content"] for row in rows)[-characters:]
 
 
-async def list_queued(transaction: Transaction, actor: Actor, filters: JobFilters, limit: int, offset: int) -> list[Job]:
+async def list_queued(
+    transaction: Transaction, actor: Actor, filters: JobFilters, limit: int, offset: int
+) -> list[Job]:
     """Visible jobs that wait or run."""
     query = Composition(_SQL, "list_queued", actor.workspace_id, filters.include_args)
     _add_common(query, actor, filters)
@@ -120,7 +130,9 @@ async def list_queued(transaction: Transaction, actor: Actor, filters: JobFilter
     return await _fetch(transaction, query, filters, limit, offset)
 
 
-async def list_completed(transaction: Transaction, actor: Actor, filters: JobFilters, limit: int, offset: int) -> list[Job]:
+async def list_completed(
+    transaction: Transaction, actor: Actor, filters: JobFilters, limit: int, offset: int
+) -> list[Job]:
     """Visible jobs that ended."""
     query = Composition(_SQL, "list_completed", actor.workspace_id, filters.include_args)
     _add_common(query, actor, filters)
@@ -152,19 +164,25 @@ async def count_queued(transaction: Transaction, workspace_id: str) -> int:
     return cast("int", await transaction.fetch_value(_SQL["count_queued"], workspace_id))
 
 
-async def count_completed(transaction: Transaction, workspace_id: str, after: datetime | None, statuses: list[str] | None) -> int:
+async def count_completed(
+    transaction: Transaction, workspace_id: str, after: datetime | None, statuses: list[str] | None
+) -> int:
     """Jobs that ended."""
     return cast("int", await transaction.fetch_value(_SQL["count_completed"], workspace_id, after, statuses))
 
 
 async def queue_position(transaction: Transaction, workspace_id: str, scheduled_for_ms: int) -> int:
     """Due jobs before an instant, milliseconds since 1970."""
-    return cast("int", await transaction.fetch_value(_SQL["queue_position"], workspace_id, float(scheduled_for_ms)))
+    return cast(
+        "int", await transaction.fetch_value(_SQL["queue_position"], workspace_id, float(scheduled_for_ms))
+    )
 
 
 async def queued_scheduled_for(transaction: Transaction, workspace_id: str, job_id: UUID) -> datetime | None:
     """When a waiting job is due; None when it is not in the queue."""
-    return cast("datetime | None", await transaction.fetch_value(_SQL["queued_scheduled_for"], workspace_id, job_id))
+    return cast(
+        "datetime | None", await transaction.fetch_value(_SQL["queued_scheduled_for"], workspace_id, job_id)
+    )
 
 
 async def wipe_completed(transaction: Transaction, workspace_id: str, job_id: UUID) -> bool:
@@ -187,13 +205,28 @@ def _add_common(query: Composition, actor: Actor, filters: JobFilters) -> None:
     if not sees_all:
         query.add("filter_visible", actor.username, own, folders)
     for name in (
-        "created_by", "parent_job", "script_path_exact", "script_path_start", "schedule_path", "script_hash", "created_before",
-        "created_after", "job_kinds", "args", "tag", "trigger_kind", "is_flow_step", "has_null_parent", "before_id",
-    ):  # fmt: skip
+        "created_by",
+        "parent_job",
+        "script_path_exact",
+        "script_path_start",
+        "schedule_path",
+        "script_hash",
+        "created_before",
+        "created_after",
+        "job_kinds",
+        "args",
+        "tag",
+        "trigger_kind",
+        "is_flow_step",
+        "has_null_parent",
+        "before_id",
+    ):
         query.add_if_given(f"filter_{name}", getattr(filters, name))
 
 
-async def _fetch(transaction: Transaction, query: Composition, filters: JobFilters, limit: int, offset: int) -> list[Job]:
+async def _fetch(
+    transaction: Transaction, query: Composition, filters: JobFilters, limit: int, offset: int
+) -> list[Job]:
     query.add("newest_first" if filters.order_desc else "oldest_first", limit, offset)
     rows = await transaction.fetch(query.query, *query.values)
     return [_job(row, carried=filters.include_args, code=None) for row in rows]

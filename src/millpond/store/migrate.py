@@ -27,10 +27,11 @@ class Migration:
 
 def available() -> list[Migration]:
     """The migrations this version carries, in order; raises ValueError when a number is missing or given twice."""
-    found = []
-    for entry in files(__package__).joinpath("migrations").iterdir():
-        if match := _FILE.fullmatch(entry.name):
-            found.append(Migration(int(match[1]), match[2], entry.read_text(encoding="utf-8")))
+    found = [
+        Migration(int(match[1]), match[2], entry.read_text(encoding="utf-8"))
+        for entry in files(__package__).joinpath("migrations").iterdir()
+        if (match := _FILE.fullmatch(entry.name))
+    ]
     found.sort(key=lambda migration: migration.number)
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError("the migrations are not numbered 1, 2, 3, …")
@@ -40,7 +41,8 @@ def available() -> list[Migration]:
 async def migrate(database: Database) -> list[Migration]:
     """Apply what is missing, each migration with its record in one transaction; returns what was applied.
 
-    Two processes that migrate at once take turns under an advisory lock. Raises StartupRefused on a schema newer than this version.
+    Two processes that migrate at once take turns under an advisory lock. Raises StartupRefused on a schema newer than
+    this version.
     """
     applied = []
     for migration in available():

@@ -129,7 +129,9 @@ class Database:
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await self._pool.release(connection)
 
-    async def listen(self, channel: LiteralString, receive: Callable[[str], None], connected: asyncio.Event | None = None) -> None:
+    async def listen(
+        self, channel: LiteralString, receive: Callable[[str], None], connected: asyncio.Event | None = None
+    ) -> None:
         """Call `receive` with the payload of each notification, until cancelled; reconnects when the connection breaks.
 
         Notifications sent while disconnected are lost: `receive("")` is called after each (re)connect, so that the

@@ -5,7 +5,7 @@ A file is a sequence of blocks `-- name: <query>`, a one-line purpose, then one 
 """
 
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _MARK = "-- name: "
 
@@ -38,5 +38,5 @@ def load(noun: str) -> Queries:
         statement = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
         if not statement or name in statements:
             raise ValueError(f"store/sql/{noun}.sql: query {name!r} is empty or defined twice")
-        statements[name] = cast("LiteralString", statement)
+        statements[name] = statement
     return Queries(noun, statements)

@@ -16,10 +16,30 @@ _SQL = load("queue")
 LABEL_SEPARATOR = "\x1f"
 
 _PUSHED = (
-    "workspace_id", "id", "kind", "args", "tag", "created_by", "permissioned_as", "email", "runnable_path", "script_hash",
-    "language", "raw_code", "raw_lock", "entrypoint", "priority", "timeout_s", "parent_job", "root_job", "flow_step_id",
-    "trigger_kind", "schedule_path", "scheduled_for", "visible_to_owner",
-)  # fmt: skip
+    "workspace_id",
+    "id",
+    "kind",
+    "args",
+    "tag",
+    "created_by",
+    "permissioned_as",
+    "email",
+    "runnable_path",
+    "script_hash",
+    "language",
+    "raw_code",
+    "raw_lock",
+    "entrypoint",
+    "priority",
+    "timeout_s",
+    "parent_job",
+    "root_job",
+    "flow_step_id",
+    "trigger_kind",
+    "schedule_path",
+    "scheduled_for",
+    "visible_to_owner",
+)
 _CLAIMED = tuple(Claim.__struct_fields__)
 
 
@@ -117,7 +137,9 @@ async def complete_jobs(transaction: Transaction, completions: Sequence[Completi
     return {row["job_id"] for row in rows}
 
 
-async def cancel_queued(transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation) -> bool:
+async def cancel_queued(
+    transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation
+) -> bool:
     """End a job nobody holds; False when it runs or is gone."""
     rows = await transaction.fetch(_SQL["cancel_queued"], workspace_id, job_id, result, why.by, why.reason)
     return bool(rows)
@@ -128,9 +150,13 @@ async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID
     return bool(await transaction.fetch(_SQL["flag_running"], workspace_id, job_id, why.by, why.reason))
 
 
-async def take_over_running(transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation) -> bool:
+async def take_over_running(
+    transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation
+) -> bool:
     """End a running job without its worker; False when it does not run."""
-    taken = await transaction.fetch_value(_SQL["take_over_running"], workspace_id, job_id, result, why.by, why.reason)
+    taken = await transaction.fetch_value(
+        _SQL["take_over_running"], workspace_id, job_id, result, why.by, why.reason
+    )
     return taken == 1
 
 
@@ -142,13 +168,23 @@ async def children_of(transaction: Transaction, workspace_id: str, job_id: UUID)
 async def register_worker(transaction: Transaction, worker: WorkerRegistration, lease_secs: float) -> None:
     """Record a worker and its lease, and end the leases of its predecessors under the same name."""
     await transaction.execute(
-        _SQL["register_worker"], worker.id, worker.name, worker.host, worker.process_id, worker.tags, worker.slots,
-        worker.version, worker.sandbox, lease_secs,
-    )  # fmt: skip
+        _SQL["register_worker"],
+        worker.id,
+        worker.name,
+        worker.host,
+        worker.process_id,
+        worker.tags,
+        worker.slots,
+        worker.version,
+        worker.sandbox,
+        lease_secs,
+    )
     await transaction.execute(_SQL["supersede_worker"], worker.host, worker.name, worker.id)
 
 
-async def heartbeat(transaction: Transaction, worker_id: UUID, lease_secs: float, jobs_done: int, *, draining: bool) -> bool:
+async def heartbeat(
+    transaction: Transaction, worker_id: UUID, lease_secs: float, jobs_done: int, *, draining: bool
+) -> bool:
     """Renew a worker's lease; False when the worker is no longer known."""
     row = await transaction.fetch_row(_SQL["heartbeat"], worker_id, lease_secs, jobs_done, draining)
     return row is not None
@@ -157,7 +193,10 @@ async def heartbeat(transaction: Transaction, worker_id: UUID, lease_secs: float
 async def held_jobs(transaction: Transaction, worker_id: UUID) -> list[HeldJob]:
     """What a worker runs, as the database sees it."""
     rows = await transaction.fetch(_SQL["held_jobs"], worker_id)
-    return [HeldJob(row["job_id"], row["lease_token"], _cancellation(row["canceled_by"], row["canceled_reason"])) for row in rows]
+    return [
+        HeldJob(row["job_id"], row["lease_token"], _cancellation(row["canceled_by"], row["canceled_reason"]))
+        for row in rows
+    ]
 
 
 async def unregister_worker(transaction: Transaction, worker_id: UUID) -> None:
@@ -165,7 +204,9 @@ async def unregister_worker(transaction: Transaction, worker_id: UUID) -> None:
     await transaction.execute(_SQL["unregister_worker"], worker_id)
 
 
-async def release_jobs(transaction: Transaction, worker_id: UUID, *, count_rescue: bool, most_rescues: int) -> int:
+async def release_jobs(
+    transaction: Transaction, worker_id: UUID, *, count_rescue: bool, most_rescues: int
+) -> int:
     """Give a worker's jobs back to the queue; the number given back. Cancelled ones, and those rescued too often, stay."""
     rows = await transaction.fetch(_SQL["release_jobs"], worker_id, int(count_rescue), most_rescues)
     return len(rows)
@@ -180,20 +221,29 @@ async def claims_of(transaction: Transaction, worker_id: UUID) -> list[LeftClaim
     """Claims still naming a worker."""
     return [
         LeftClaim(
-            row["workspace_id"], row["job_id"], row["lease_token"], row["rescues"],
+            row["workspace_id"],
+            row["job_id"],
+            row["lease_token"],
+            row["rescues"],
             _cancellation(row["canceled_by"], row["canceled_reason"]),
         )
         for row in await transaction.fetch(_SQL["claims_of"], worker_id)
-    ]  # fmt: skip
+    ]
 
 
 async def end_claim(transaction: Transaction, claim: LeftClaim, status: str, result: str) -> bool:
     """End one claim of a dead worker; False when it was no longer current."""
     why = claim.cancellation
     rows = await transaction.fetch(
-        _SQL["end_claim"], claim.workspace_id, claim.job_id, claim.lease_token, status, result,
-        why.by if why else None, why.reason if why else None,
-    )  # fmt: skip
+        _SQL["end_claim"],
+        claim.workspace_id,
+        claim.job_id,
+        claim.lease_token,
+        status,
+        result,
+        why.by if why else None,
+        why.reason if why else None,
+    )
     return bool(rows)
 
 
@@ -224,6 +274,7 @@ class ScriptSource(NamedTuple):
     language: str
     lock: str | None
     envs: dict[str, str]
+    labels: list[str]
 
 
 async def script_source(transaction: Transaction, workspace_id: str, script_hash: int) -> ScriptSource | None:
@@ -233,4 +284,4 @@ async def script_source(transaction: Transaction, workspace_id: str, script_hash
         return None
     lines = msgspec.json.decode(row["envs"], type=list[str] | None) if row["envs"] else None
     envs = dict(line.split("=", 1) for line in lines or [] if "=" in line)
-    return ScriptSource(row["content"], row["language"], row["lock"], envs)
+    return ScriptSource(row["content"], row["language"], row["lock"], envs, row["labels"] or [])

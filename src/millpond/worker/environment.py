@@ -20,7 +20,12 @@ class Addresses(NamedTuple):
 
 def state_path(claim: Claim) -> str:
     """The state path of a claimed job."""
-    return state_path_of(username=claim.created_by, kind=claim.kind, path=claim.runnable_path, schedule_path=claim.schedule_path)
+    return state_path_of(
+        username=claim.created_by,
+        kind=claim.kind,
+        path=claim.runnable_path,
+        schedule_path=claim.schedule_path,
+    )
 
 
 def job_environment(

@@ -1,7 +1,7 @@
 """One job from its claim to how it ended: arguments resolved, process run, outcome turned into a completion."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from millpond.store.queue import ScriptSource
 from millpond.worker.arguments import Arguments, JobArguments
 from millpond.worker.environment import Addresses, job_environment
 from millpond.worker.job_log import JobLog
-from millpond.store.queue import ScriptSource
 from millpond.worker.script_source import ScriptSources
 
 log = get_logger()
@@ -59,7 +58,7 @@ class Executor:
             return Ending(await self._run(claim, output))
         except MillpondError as error:
             return Ending(_failed(claim, _error_name(error), error.message), lock_error=error.message)
-        except Exception as error:  # noqa: BLE001  # the door of a job's run: a bug of ours ends the job by name
+        except Exception as error:  # the door of a job's run: a bug of ours ends the job by name
             log.error("job_crashed_worker_code", job_id=str(claim.job_id), exc_info=error)
             message = f"{type(error).__name__} in the worker; see its log"
             return Ending(_failed(claim, "InternalErr", message), lock_error=message)
@@ -82,11 +81,13 @@ class Executor:
         output.mask.add(arguments.secrets)
         execution = self._execution(claim, source, arguments, token)
         if claim.entrypoint == "preprocessor":
-            prepared = await runtime.run(msgspec.structs.replace(execution, entrypoint="preprocessor"), output)
+            prepared = await runtime.run(
+                msgspec.structs.replace(execution, entrypoint="preprocessor"), output
+            )
             if not prepared.success:
-                return _completion(claim, prepared)
+                return _completion(claim, prepared, source.labels)
             execution = msgspec.structs.replace(execution, args=_as_arguments(prepared.result))
-        return _completion(claim, await runtime.run(execution, output))
+        return _completion(claim, await runtime.run(execution, output), source.labels)
 
     def _execution(self, claim: Claim, source: ScriptSource, arguments: Arguments, token: str) -> Execution:
         settings = self._settings
@@ -112,19 +113,27 @@ class Executor:
     def _runtime(self, language: str) -> Runtime:
         runtime = self._runtimes.get(language)
         if runtime is None:
-            raise MillpondError(f"This worker cannot run {language!r}; it runs {', '.join(sorted(self._runtimes))}")
+            raise MillpondError(
+                f"This worker cannot run {language!r}; it runs {', '.join(sorted(self._runtimes))}"
+            )
         return runtime
 
 
 def inline_completion(claim: Claim) -> Completion:
     """How a job without a process ends: `identity` returns its arguments, `noop` nothing."""
-    return Completion(claim=claim, status="success", result=(claim.args if claim.kind == "identity" else None) or "null")
+    return Completion(
+        claim=claim, status="success", result=(claim.args if claim.kind == "identity" else None) or "null"
+    )
 
 
 def canceled_completion(claim: Claim, why: Cancellation) -> Completion:
     """How a job ends whose cancellation was asked for while it ran."""
     return Completion(
-        claim=claim, status="canceled", result=canceled_result(why.by, why.reason), canceled_by=why.by, canceled_reason=why.reason
+        claim=claim,
+        status="canceled",
+        result=canceled_result(why.by, why.reason),
+        canceled_by=why.by,
+        canceled_reason=why.reason,
     )
 
 
@@ -135,13 +144,13 @@ def masked(completion: Completion, output: JobLog) -> Completion:
     return msgspec.structs.replace(completion, result=output.mask.apply(completion.result))
 
 
-def _completion(claim: Claim, outcome: Outcome) -> Completion:
+def _completion(claim: Claim, outcome: Outcome, labels: Sequence[str]) -> Completion:
     return Completion(
         claim=claim,
         status="success" if outcome.success else "failure",
         result=outcome.result.decode(),
         memory_peak_bytes=outcome.memory_peak_bytes,
-        labels=labels_of(outcome.result) if outcome.success else None,
+        labels=sorted({*labels, *(labels_of(outcome.result) or [] if outcome.success else [])}) or None,
     )
 
 
@@ -152,7 +161,9 @@ def _as_arguments(prepared: bytes) -> bytes:
 
 
 def _failed(claim: Claim, name: str, message: str) -> Completion:
-    return Completion(claim=claim, status="failure", result=error_result(name, message, step_id=claim.flow_step_id))
+    return Completion(
+        claim=claim, status="failure", result=error_result(name, message, step_id=claim.flow_step_id)
+    )
 
 
 def _error_name(error: MillpondError) -> str:

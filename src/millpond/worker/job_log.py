@@ -65,7 +65,8 @@ class JobLog:
         self._text = [text[len(text) - held :]] if held else []
         ready = self.mask.apply(text[: len(text) - held])
         chunks = [
-            self._chunk("log", ready[start : start + CHUNK_CHARACTERS]) for start in range(0, len(ready), CHUNK_CHARACTERS)
+            self._chunk("log", ready[start : start + CHUNK_CHARACTERS])
+            for start in range(0, len(ready), CHUNK_CHARACTERS)
         ]
         if self._stream:
             chunks += [self._chunk("stream", piece) for piece in self._stream]
@@ -89,7 +90,9 @@ class JobLog:
     def _keep_partial(self, rest: str) -> None:
         if not rest:
             return
-        undecided = self._line_start and (STREAM_MARK.startswith(rest[: len(STREAM_MARK)]) or rest.startswith(STREAM_MARK))
+        undecided = self._line_start and (
+            STREAM_MARK.startswith(rest[: len(STREAM_MARK)]) or rest.startswith(STREAM_MARK)
+        )
         if undecided and len(rest) < LONGEST_HELD_LINE:
             self._partial = rest
         else:
@@ -109,7 +112,14 @@ class JobLog:
         return at_start and bool(last_line) and STREAM_MARK.startswith(last_line[: len(STREAM_MARK)])
 
     def _chunk(self, kind: str, content: str) -> LogChunk:
-        chunk = LogChunk(self.claim.workspace_id, self.claim.job_id, kind, self._chunks[kind], self._characters[kind], content)
+        chunk = LogChunk(
+            self.claim.workspace_id,
+            self.claim.job_id,
+            kind,
+            self._chunks[kind],
+            self._characters[kind],
+            content,
+        )
         self._chunks[kind] += 1
         self._characters[kind] += len(content)
         return chunk

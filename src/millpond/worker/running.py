@@ -37,7 +37,9 @@ class RunningJob:
             if self._abandoned:
                 return None
             if self._cancellation is not None:
-                return Ending(canceled_completion(self.claim, self._cancellation), lock_error=self._cancellation.reason)
+                return Ending(
+                    canceled_completion(self.claim, self._cancellation), lock_error=self._cancellation.reason
+                )
             self._task.cancel()
             raise
         return None if self._abandoned else ending

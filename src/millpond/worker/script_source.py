@@ -19,7 +19,7 @@ class ScriptSources:
     async def source_of(self, claim: Claim) -> ScriptSource:
         """The code of a claim, its own or its script's. Raises NotFound when the version was deleted."""
         if claim.kind != "script" or claim.script_hash is None:
-            return ScriptSource(claim.raw_code or "", claim.language or "", claim.raw_lock, {})
+            return ScriptSource(claim.raw_code or "", claim.language or "", claim.raw_lock, {}, [])
         key = (claim.workspace_id, claim.script_hash)
         if (source := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)

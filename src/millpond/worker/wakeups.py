@@ -26,8 +26,12 @@ class Wakeups:
     async def run(self) -> None:
         """Listen until cancelled."""
         async with asyncio.TaskGroup() as listeners:
-            listeners.create_task(self._database.listen("millpond_queue", self._pushed), name="listen for jobs")
-            listeners.create_task(self._database.listen("millpond_cancel", self._cancelled), name="listen for cancellations")
+            listeners.create_task(
+                self._database.listen("millpond_queue", self._pushed), name="listen for jobs"
+            )
+            listeners.create_task(
+                self._database.listen("millpond_cancel", self._cancelled), name="listen for cancellations"
+            )
 
     def _pushed(self, lane: str) -> None:
         event = self._lanes.get(lane)
@@ -38,5 +42,3 @@ class Wakeups:
 
     def _cancelled(self, _: str) -> None:
         self.cancellation.set()
-
-

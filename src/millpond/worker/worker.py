@@ -69,7 +69,9 @@ class Worker:
         self._running: dict[UUID, RunningJob] = {}
         self._stopping = asyncio.Event()
         self._jobs_done = 0
-        self._completions: Batcher[Completion, bool] = Batcher(self._complete, most=COMPLETIONS_A_WRITE, name="complete jobs")
+        self._completions: Batcher[Completion, bool] = Batcher(
+            self._complete, most=COMPLETIONS_A_WRITE, name="complete jobs"
+        )
 
     def stop(self) -> None:
         """Begin to drain."""
@@ -79,7 +81,13 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`, then drain. Raises when the database cannot be reached at the start."""
         await self._queue.register(self._registration())
-        log.info("worker_started", worker_id=str(self.id), name=self._name, slots=self._settings.effective_slots, sandbox=self._sandbox)
+        log.info(
+            "worker_started",
+            worker_id=str(self.id),
+            name=self._name,
+            slots=self._settings.effective_slots,
+            sandbox=self._sandbox,
+        )
         async with asyncio.TaskGroup() as side:
             tasks = [
                 side.create_task(self._logs.run(), name="write logs"),
@@ -87,7 +95,9 @@ class Worker:
                 side.create_task(self._beat(), name="heartbeat"),
             ]
             async with asyncio.TaskGroup() as lanes:
-                lanes.create_task(self._serve_lane("process", self._settings.effective_slots), name="lane process")
+                lanes.create_task(
+                    self._serve_lane("process", self._settings.effective_slots), name="lane process"
+                )
                 lanes.create_task(self._serve_lane("inline", INLINE_SLOTS), name="lane inline")
             await self._drain()
             for task in tasks:

@@ -41,7 +41,9 @@ async def set_password(
 
 
 @post("/tokens/create", opt=accepts(NewToken))
-async def create_token(account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody) -> Response[str]:
+async def create_token(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody
+) -> Response[str]:
     """Create a token: its text, shown this once."""
     answer = created(await accounts.create_token(account, decode(body, NewToken)))
     answer.headers["cache-control"] = "no-store"
@@ -64,27 +66,38 @@ async def list_tokens(
 
 
 @delete("/tokens/delete/{prefix:str}", status_code=200)
-async def delete_token(account: NamedDependency[Account], accounts: NamedDependency[Accounts], prefix: FromPath[str]) -> Response[str]:
+async def delete_token(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], prefix: FromPath[str]
+) -> Response[str]:
     """Revoke a token by its first ten characters."""
     await accounts.revoke_token(account, prefix)
     return text(f"token {prefix} deleted")
 
 
 @post("/create", opt=accepts(NewAccount))
-async def create(account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody) -> Response[str]:
+async def create(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody
+) -> Response[str]:
     """Create an account (superadmins)."""
     return created(f"user created {await accounts.create(account, decode(body, NewAccount))}")
 
 
 @post("/update/{email:str}", status_code=200, opt=accepts(AccountChange))
-async def update(account: NamedDependency[Account], accounts: NamedDependency[Accounts], email: FromPath[str], body: RawBody) -> Response[str]:
+async def update(
+    account: NamedDependency[Account],
+    accounts: NamedDependency[Accounts],
+    email: FromPath[str],
+    body: RawBody,
+) -> Response[str]:
     """Change an account (superadmins)."""
     await accounts.update(account, email, decode(body, AccountChange))
     return text(f"user {email} updated")
 
 
 @delete("/delete/{email:str}", status_code=200)
-async def delete_account(account: NamedDependency[Account], accounts: NamedDependency[Accounts], email: FromPath[str]) -> Response[str]:
+async def delete_account(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], email: FromPath[str]
+) -> Response[str]:
     """Delete an account (superadmins)."""
     await accounts.delete(account, email)
     return text(f"user {email} deleted")
@@ -92,7 +105,10 @@ async def delete_account(account: NamedDependency[Account], accounts: NamedDepen
 
 @get("/list_as_super_admin", opt=answers(list[AccountFacts]))
 async def list_as_superadmin(
-    account: NamedDependency[Account], accounts: NamedDependency[Accounts], page: FromQuery[int | None] = None, per_page: FromQuery[int | None] = None
+    account: NamedDependency[Account],
+    accounts: NamedDependency[Accounts],
+    page: FromQuery[int | None] = None,
+    per_page: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """All accounts (superadmins)."""
     where = page_of(page, per_page)
@@ -100,13 +116,17 @@ async def list_as_superadmin(
 
 
 @get("/exists/{email:str}", opt=answers(bool))
-async def exists(account: NamedDependency[Account], accounts: NamedDependency[Accounts], email: FromPath[str]) -> Response[bytes]:
+async def exists(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], email: FromPath[str]
+) -> Response[bytes]:
     """Whether an e-mail has an account (superadmins)."""
     return json_of(await accounts.exists(account, email))
 
 
 @get("/global/{name:str}")
-async def global_setting(account: NamedDependency[Account], accounts: NamedDependency[Accounts], name: FromPath[str]) -> Response[bytes]:
+async def global_setting(
+    account: NamedDependency[Account], accounts: NamedDependency[Accounts], name: FromPath[str]
+) -> Response[bytes]:
     """A setting of Windmill's instances, asked for by its clients: none is set."""
     await accounts.setting(account, name)
     return json_of(None)

@@ -1,9 +1,9 @@
 """`/auth`: logging in and out. A session is a token in a cookie that scripts of a page cannot read."""
 
 from litestar import Response, Router, get, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromPath, RawBody
-from litestar.datastructures import Cookie
 
 from millpond.api.auth import SESSION_COOKIE, AnyRequest, token_of
 from millpond.api.bodies import decode, text
@@ -39,7 +39,9 @@ async def logout(request: AnyRequest, accounts: NamedDependency[Accounts]) -> Re
 
 
 @get("/link/{secret:str}", status_code=302)
-async def redeem_link(request: AnyRequest, accounts: NamedDependency[Accounts], secret: FromPath[str]) -> Response[str]:
+async def redeem_link(
+    request: AnyRequest, accounts: NamedDependency[Accounts], secret: FromPath[str]
+) -> Response[str]:
     """Log in by a link that works once, and go to the start page."""
     token = await accounts.redeem_login_link(secret)
     answer = text("", 302)

@@ -13,7 +13,10 @@ from millpond.services.folders import Folders
 
 @get("/list", opt=answers(list[Folder]))
 async def list_folders(
-    actor: NamedDependency[Actor], folders: NamedDependency[Folders], page: FromQuery[int | None] = None, per_page: FromQuery[int | None] = None
+    actor: NamedDependency[Actor],
+    folders: NamedDependency[Folders],
+    page: FromQuery[int | None] = None,
+    per_page: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """Folders the actor may read."""
     where = page_of(page, per_page)
@@ -27,31 +30,41 @@ async def list_names(actor: NamedDependency[Actor], folders: NamedDependency[Fol
 
 
 @get("/get/{name:str}", opt=answers(Folder))
-async def get_folder(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]) -> Response[bytes]:
+async def get_folder(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]
+) -> Response[bytes]:
     """One folder."""
     return json_of(await folders.get(actor, name))
 
 
 @get("/exists/{name:str}", opt=answers(bool))
-async def exists(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]) -> Response[bytes]:
+async def exists(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]
+) -> Response[bytes]:
     """Whether the name is taken."""
     return json_of(await folders.exists(actor, name))
 
 
 @get("/getusage/{name:str}", opt=answers(FolderUsage))
-async def usage(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]) -> Response[bytes]:
+async def usage(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]
+) -> Response[bytes]:
     """How many items lie in it."""
     return json_of(await folders.usage(actor, name))
 
 
 @get("/is_owner/{name:str}", opt=answers(bool))
-async def is_owner(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]) -> Response[bytes]:
+async def is_owner(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]
+) -> Response[bytes]:
     """Whether the actor may change it."""
     return json_of(await folders.is_owner(actor, name))
 
 
 @post("/create", status_code=200, opt=accepts(NewFolder))
-async def create(actor: NamedDependency[Actor], folders: NamedDependency[Folders], body: RawBody) -> Response[str]:
+async def create(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], body: RawBody
+) -> Response[str]:
     """Create a folder."""
     new = decode(body, NewFolder)
     await folders.create(actor, new)
@@ -59,21 +72,27 @@ async def create(actor: NamedDependency[Actor], folders: NamedDependency[Folders
 
 
 @post("/update/{name:str}", status_code=200, opt=accepts(FolderChange))
-async def update(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody) -> Response[str]:
+async def update(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Change what the body gives."""
     await folders.update(actor, name, decode(body, FolderChange))
     return text(f"folder {name} updated")
 
 
 @delete("/delete/{name:str}", status_code=200)
-async def delete_folder(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]) -> Response[str]:
+async def delete_folder(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str]
+) -> Response[str]:
     """Delete a folder, not what lies in it."""
     await folders.delete(actor, name)
     return text(f"deleted folder {name}")
 
 
 @post("/addowner/{name:str}", status_code=200, opt=accepts(FolderOwner))
-async def add_owner(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody) -> Response[str]:
+async def add_owner(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Make a principal an owner."""
     new = decode(body, FolderOwner)
     await folders.add_owner(actor, name, new)
@@ -81,7 +100,9 @@ async def add_owner(actor: NamedDependency[Actor], folders: NamedDependency[Fold
 
 
 @post("/removeowner/{name:str}", status_code=200, opt=accepts(FolderOwner))
-async def remove_owner(actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody) -> Response[str]:
+async def remove_owner(
+    actor: NamedDependency[Actor], folders: NamedDependency[Folders], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Take ownership away."""
     former = decode(body, FolderOwner)
     await folders.remove_owner(actor, name, former)

@@ -14,7 +14,10 @@ from millpond.services.groups import Groups
 
 @get("/list", opt=answers(list[Group]))
 async def list_groups(
-    actor: NamedDependency[Actor], groups: NamedDependency[Groups], page: FromQuery[int | None] = None, per_page: FromQuery[int | None] = None
+    actor: NamedDependency[Actor],
+    groups: NamedDependency[Groups],
+    page: FromQuery[int | None] = None,
+    per_page: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """Groups by name."""
     where = page_of(page, per_page)
@@ -22,19 +25,25 @@ async def list_groups(
 
 
 @get("/listnames", opt=answers(list[str]))
-async def list_names(actor: NamedDependency[Actor], groups: NamedDependency[Groups], only_member_of: FromQuery[bool] = False) -> Response[bytes]:
+async def list_names(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], only_member_of: FromQuery[bool] = False
+) -> Response[bytes]:
     """Names alone."""
     return json_of(await groups.list_names(actor, only_own=only_member_of))
 
 
 @get("/get/{name:str}", opt=answers(Group))
-async def get_group(actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str]) -> Response[bytes]:
+async def get_group(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str]
+) -> Response[bytes]:
     """One group."""
     return json_of(await groups.get(actor, name))
 
 
 @post("/create", status_code=200, opt=accepts(NewGroup))
-async def create(actor: NamedDependency[Actor], groups: NamedDependency[Groups], body: RawBody) -> Response[str]:
+async def create(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], body: RawBody
+) -> Response[str]:
     """Create a group."""
     new = decode(body, NewGroup)
     await groups.create(actor, new)
@@ -42,21 +51,27 @@ async def create(actor: NamedDependency[Actor], groups: NamedDependency[Groups],
 
 
 @post("/update/{name:str}", status_code=200, opt=accepts(GroupChange))
-async def update(actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody) -> Response[str]:
+async def update(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Change the summary."""
     await groups.update(actor, name, decode(body, GroupChange))
     return text(f"Edited group {name}")
 
 
 @delete("/delete/{name:str}", status_code=200)
-async def delete_group(actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str]) -> Response[str]:
+async def delete_group(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str]
+) -> Response[str]:
     """Delete a group."""
     await groups.delete(actor, name)
     return text(f"delete group at name {name}")
 
 
 @post("/adduser/{name:str}", status_code=200, opt=accepts(Username))
-async def add_user(actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody) -> Response[str]:
+async def add_user(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Put a user into the group."""
     username = decode(body, Username).username
     await groups.add_member(actor, name, username)
@@ -64,7 +79,9 @@ async def add_user(actor: NamedDependency[Actor], groups: NamedDependency[Groups
 
 
 @post("/removeuser/{name:str}", status_code=200, opt=accepts(Username))
-async def remove_user(actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody) -> Response[str]:
+async def remove_user(
+    actor: NamedDependency[Actor], groups: NamedDependency[Groups], name: FromPath[str], body: RawBody
+) -> Response[str]:
     """Take a user out of the group."""
     username = decode(body, Username).username
     await groups.remove_member(actor, name, username)

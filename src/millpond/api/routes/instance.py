@@ -30,7 +30,9 @@ async def health(jobs: NamedDependency[Jobs]) -> Response[bytes]:
 
 
 @get("/workers/list", opt=answers(list[WorkerRow]))
-async def list_workers(account: NamedDependency[Account], workers: NamedDependency[Workers], ping_since: FromQuery[int] = 300) -> Response[bytes]:
+async def list_workers(
+    account: NamedDependency[Account], workers: NamedDependency[Workers], ping_since: FromQuery[int] = 300
+) -> Response[bytes]:
     """Workers seen lately."""
     return json_of(await workers.list_workers(account, max(0, min(ping_since, 86_400))))
 
@@ -41,4 +43,6 @@ router = Router("/", route_handlers=[version, health, list_workers], tags=["inst
 @get("/", include_in_schema=False)
 async def front_door() -> Response[str]:
     """Where a browser lands."""
-    return text(f"Millpond {__version__} is up. The API is below /api, its description at /api/openapi.json.\n")
+    return text(
+        f"Millpond {__version__} is up. The API is below /api, its description at /api/openapi.json.\n"
+    )

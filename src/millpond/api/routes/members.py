@@ -19,7 +19,10 @@ async def whoami(actor: NamedDependency[Actor], members: NamedDependency[Members
 
 @get("/list", opt=answers(list[Member]))
 async def list_members(
-    actor: NamedDependency[Actor], members: NamedDependency[Members], page: FromQuery[int | None] = None, per_page: FromQuery[int | None] = None
+    actor: NamedDependency[Actor],
+    members: NamedDependency[Members],
+    page: FromQuery[int | None] = None,
+    per_page: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """Members by username."""
     where = page_of(page, per_page)
@@ -33,38 +36,50 @@ async def list_usernames(actor: NamedDependency[Actor], members: NamedDependency
 
 
 @get("/get/{username:str}", opt=answers(Member))
-async def get_member(actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]) -> Response[bytes]:
+async def get_member(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]
+) -> Response[bytes]:
     """One member."""
     return json_of(await members.get(actor, username))
 
 
 @post("/exists", status_code=200, opt=accepts(Username) | answers(bool))
-async def exists(actor: NamedDependency[Actor], members: NamedDependency[Members], body: RawBody) -> Response[bytes]:
+async def exists(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], body: RawBody
+) -> Response[bytes]:
     """Whether the username is taken."""
     return json_of(await members.exists(actor, decode(body, Username).username))
 
 
 @get("/username_to_email/{username:str}")
-async def username_to_email(actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]) -> Response[str]:
+async def username_to_email(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]
+) -> Response[str]:
     """The e-mail behind a username."""
     return text(await members.email_of(actor, username))
 
 
 @get("/is_owner_of_path/{path:path}", opt=answers(bool))
-async def is_owner_of_path(actor: NamedDependency[Actor], members: NamedDependency[Members], path: FromPath[str]) -> Response[bytes]:
+async def is_owner_of_path(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], path: FromPath[str]
+) -> Response[bytes]:
     """Whether the path is the actor's own."""
     return json_of(await members.owns_path(actor, path_of(path)))
 
 
 @post("/update/{username:str}", status_code=200, opt=accepts(MemberChange))
-async def update(actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str], body: RawBody) -> Response[str]:
+async def update(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str], body: RawBody
+) -> Response[str]:
     """Change a member's role, or whether it may enter (administrators)."""
     await members.update(actor, username, decode(body, MemberChange))
     return text(f"user {username} updated")
 
 
 @delete("/delete/{username:str}", status_code=200)
-async def delete_member(actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]) -> Response[str]:
+async def delete_member(
+    actor: NamedDependency[Actor], members: NamedDependency[Members], username: FromPath[str]
+) -> Response[str]:
     """Remove a member (administrators)."""
     await members.delete(actor, username)
     return text(f"username {username} deleted")

@@ -8,26 +8,26 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, post, route
 from litestar.di import NamedDependency
-from litestar.params import FromPath, RawBody
 from litestar.enums import HttpMethod
+from litestar.params import FromPath, RawBody
 
-from millpond.model.carried import empty_object
 from millpond.api.arguments import event_json, read_arguments
 from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
+from millpond.api.disconnects import while_connected
 from millpond.api.event_streams import stream_of
 from millpond.api.openapi import accepts
 from millpond.api.outcomes import answer_of
-from millpond.api.disconnects import while_connected
 from millpond.base.errors import InvalidInput
 from millpond.base.ids import ScriptHash, hash_from_hex
+from millpond.base.settings import Settings
 from millpond.model.actors import Actor
+from millpond.model.carried import empty_object
 from millpond.model.jobs import Preview
 from millpond.services.cancellations import Cancellations
 from millpond.services.jobs import Jobs
 from millpond.services.launches import Launches, LaunchOptions
 from millpond.services.scripts import RunnableScript
 from millpond.services.waiting import CompletionWatch
-from millpond.base.settings import Settings
 
 UNSUPPORTED = ("retry", "cache_ttl", "suspended_mode", "memory_id")
 
@@ -74,37 +74,61 @@ def script_hash_of(text: str) -> ScriptHash:
     return found
 
 
-async def _launch(request: Request[Any, Any, Any], actor: Actor, launches: Launches, script: RunnableScript) -> UUID:
+async def _launch(
+    request: Request[Any, Any, Any], actor: Actor, launches: Launches, script: RunnableScript
+) -> UUID:
     given = await read_arguments(request)
     skip = request.query_params.get("skip_preprocessor", "").lower() == "true"
     preprocess = script.has_preprocessor and not skip
     args = event_json(request, given) if preprocess else given.as_json()
-    return await launches.run_script(actor, script, args, options_of(request.query_params, preprocess=preprocess))
+    return await launches.run_script(
+        actor, script, args, options_of(request.query_params, preprocess=preprocess)
+    )
 
 
 @post("/run/p/{path:path}")
-async def run_by_path(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], path: FromPath[str]) -> Response[str]:
+async def run_by_path(
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    path: FromPath[str],
+) -> Response[str]:
     """Start the deployed script at a path; its job's id."""
     script = await launches.script_by_path(actor, path_of(path))
     return created(str(await _launch(request, actor, launches, script)))
 
 
 @post("/run/h/{script_hash:str}")
-async def run_by_hash(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], script_hash: FromPath[str]) -> Response[str]:
+async def run_by_hash(
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    script_hash: FromPath[str],
+) -> Response[str]:
     """Start one version of a script; its job's id."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     return created(str(await _launch(request, actor, launches, script)))
 
 
 @post("/run/preview", opt=accepts(Preview))
-async def run_preview(request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], body: RawBody) -> Response[str]:
+async def run_preview(
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    body: RawBody,
+) -> Response[str]:
     """Start code that is not deployed; its job's id."""
     options = options_of(request.query_params)
     return created(str(await launches.run_preview(actor, decode(body, Preview), options)))
 
 
 async def _wait(
-    request: Request[Any, Any, Any], actor: Actor, completions: CompletionWatch, cancellations: Cancellations, settings: Settings, job_id: UUID
+    request: Request[Any, Any, Any],
+    actor: Actor,
+    completions: CompletionWatch,
+    cancellations: Cancellations,
+    settings: Settings,
+    job_id: UUID,
 ) -> Response[bytes]:
     waiting = completions.wait(actor, job_id, settings.wait_result_secs)
     stored = await while_connected(request, waiting)
@@ -116,9 +140,14 @@ async def _wait(
 
 @route("/run_wait_result/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
 async def run_wait_by_path(
-    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings], path: FromPath[str],
-) -> Response[bytes]:  # fmt: skip
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    completions: NamedDependency[CompletionWatch],
+    cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings],
+    path: FromPath[str],
+) -> Response[bytes]:
     """Start the deployed script at a path and answer with its result."""
     script = await launches.script_by_path(actor, path_of(path))
     job_id = await _launch(request, actor, launches, script)
@@ -127,9 +156,14 @@ async def run_wait_by_path(
 
 @route("/run_wait_result/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
 async def run_wait_by_hash(
-    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings], script_hash: FromPath[str],
-) -> Response[bytes]:  # fmt: skip
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    completions: NamedDependency[CompletionWatch],
+    cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings],
+    script_hash: FromPath[str],
+) -> Response[bytes]:
     """Start one version of a script and answer with its result."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     job_id = await _launch(request, actor, launches, script)
@@ -138,9 +172,14 @@ async def run_wait_by_hash(
 
 @post(["/run_wait_result/preview", "/run_inline/preview"], opt=accepts(Preview), status_code=200)
 async def run_wait_preview(
-    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], completions: NamedDependency[CompletionWatch], cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings], body: RawBody,
-) -> Response[bytes]:  # fmt: skip
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    completions: NamedDependency[CompletionWatch],
+    cancellations: NamedDependency[Cancellations],
+    settings: NamedDependency[Settings],
+    body: RawBody,
+) -> Response[bytes]:
     """Start code that is not deployed and answer with its result."""
     job_id = await launches.run_preview(actor, decode(body, Preview), options_of(request.query_params))
     return await _wait(request, actor, completions, cancellations, settings, job_id)
@@ -148,7 +187,11 @@ async def run_wait_preview(
 
 @route("/run_and_stream/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
 async def run_and_stream_by_path(
-    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], jobs: NamedDependency[Jobs], path: FromPath[str]
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    jobs: NamedDependency[Jobs],
+    path: FromPath[str],
 ) -> Response[Any]:
     """Start the deployed script at a path and stream its updates."""
     script = await launches.script_by_path(actor, path_of(path))
@@ -158,7 +201,11 @@ async def run_and_stream_by_path(
 
 @route("/run_and_stream/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
 async def run_and_stream_by_hash(
-    request: Request[Any, Any, Any], actor: NamedDependency[Actor], launches: NamedDependency[Launches], jobs: NamedDependency[Jobs], script_hash: FromPath[str]
+    request: Request[Any, Any, Any],
+    actor: NamedDependency[Actor],
+    launches: NamedDependency[Launches],
+    jobs: NamedDependency[Jobs],
+    script_hash: FromPath[str],
 ) -> Response[Any]:
     """Start one version of a script and stream its updates."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
@@ -175,7 +222,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @post("/add_batch_jobs/{count:int}", opt=accepts(Batch))
-async def add_batch_jobs(actor: NamedDependency[Actor], launches: NamedDependency[Launches], count: FromPath[int], body: RawBody) -> Response[bytes]:
+async def add_batch_jobs(
+    actor: NamedDependency[Actor], launches: NamedDependency[Launches], count: FromPath[int], body: RawBody
+) -> Response[bytes]:
     """Start a script, or a no-op, many times; the ids. For benchmarks and back-fills."""
     batch = decode(body, Batch)
     match batch.kind:

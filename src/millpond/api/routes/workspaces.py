@@ -21,20 +21,27 @@ from millpond.services.workspaces import Workspaces
 
 
 @get("/list", opt=answers(list[Workspace]))
-async def list_own(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces]) -> Response[bytes]:
+async def list_own(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces]
+) -> Response[bytes]:
     """Workspaces the account is a member of."""
     return json_of(await workspaces.list_own(account))
 
 
 @get("/users", opt=answers(Memberships))
-async def list_memberships(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces]) -> Response[bytes]:
+async def list_memberships(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces]
+) -> Response[bytes]:
     """The same, with who the account is there."""
     return json_of(await workspaces.list_memberships(account))
 
 
 @get("/list_as_superadmin", opt=answers(list[Workspace]))
 async def list_all(
-    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], page: FromQuery[int | None] = None, per_page: FromQuery[int | None] = None
+    account: NamedDependency[Account],
+    workspaces: NamedDependency[Workspaces],
+    page: FromQuery[int | None] = None,
+    per_page: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """All workspaces (superadmins)."""
     where = page_of(page, per_page)
@@ -42,7 +49,9 @@ async def list_all(
 
 
 @post("/create", opt=accepts(NewWorkspace))
-async def create(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody) -> Response[str]:
+async def create(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody
+) -> Response[str]:
     """Create a workspace (superadmins)."""
     new = decode(body, NewWorkspace)
     await workspaces.create(account, new)
@@ -50,27 +59,35 @@ async def create(account: NamedDependency[Account], workspaces: NamedDependency[
 
 
 @post("/exists", status_code=200, opt=accepts(WorkspaceId) | answers(bool))
-async def exists(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody) -> Response[bytes]:
+async def exists(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody
+) -> Response[bytes]:
     """Whether the id is taken."""
     return json_of(await workspaces.exists(account, decode(body, WorkspaceId).id))
 
 
 @post("/exists_username", status_code=200, opt=accepts(WorkspaceUsername) | answers(bool))
-async def exists_username(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody) -> Response[bytes]:
+async def exists_username(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], body: RawBody
+) -> Response[bytes]:
     """Whether the username is taken in a workspace."""
     asked = decode(body, WorkspaceUsername)
     return json_of(await workspaces.username_exists(account, asked.id, asked.username))
 
 
 @post("/unarchive/{workspace_id:str}", status_code=200)
-async def unarchive(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], workspace_id: FromPath[str]) -> Response[str]:
+async def unarchive(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], workspace_id: FromPath[str]
+) -> Response[str]:
     """Bring an archived workspace back (superadmins)."""
     await workspaces.unarchive(account, workspace_id)
     return text(f"Unarchived workspace {workspace_id}")
 
 
 @delete("/delete/{workspace_id:str}", status_code=200)
-async def delete_workspace(account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], workspace_id: FromPath[str]) -> Response[str]:
+async def delete_workspace(
+    account: NamedDependency[Account], workspaces: NamedDependency[Workspaces], workspace_id: FromPath[str]
+) -> Response[str]:
     """Delete an archived workspace for good (superadmins)."""
     await workspaces.delete(account, workspace_id)
     return text(f"Deleted workspace {workspace_id}")
@@ -96,14 +113,18 @@ async def settings(actor: NamedDependency[Actor], workspaces: NamedDependency[Wo
 
 
 @post("/change_workspace_name", status_code=200, opt=accepts(WorkspaceName))
-async def rename(actor: NamedDependency[Actor], workspaces: NamedDependency[Workspaces], body: RawBody) -> Response[str]:
+async def rename(
+    actor: NamedDependency[Actor], workspaces: NamedDependency[Workspaces], body: RawBody
+) -> Response[str]:
     """Give the workspace another name (administrators)."""
     await workspaces.rename(actor, decode(body, WorkspaceName).new_name)
     return text(f"updated workspace name of {actor.workspace_id}")
 
 
 @post("/add_user", opt=accepts(NewMember))
-async def add_user(actor: NamedDependency[Actor], workspaces: NamedDependency[Workspaces], body: RawBody) -> Response[str]:
+async def add_user(
+    actor: NamedDependency[Actor], workspaces: NamedDependency[Workspaces], body: RawBody
+) -> Response[str]:
     """Make an account a member (administrators)."""
     new = decode(body, NewMember)
     await workspaces.add_member(actor, new)

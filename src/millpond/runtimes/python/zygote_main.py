@@ -17,6 +17,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
+# Garbage collected now would leave holes for each job to fill, a page to copy for each.
+gc.disable()
+
 _PACKAGE_ROOT = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100
 
 sys.path.insert(0, _PACKAGE_ROOT)
@@ -155,8 +158,6 @@ def main() -> None:
     _preload(configuration)
     _be_nobody()
     # What is alive now stays for ever: collecting it again in each job would only copy its pages.
-    gc.disable()
-    gc.collect()
     gc.freeze()
     zygote.serve()
 

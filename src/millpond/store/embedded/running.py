@@ -20,7 +20,11 @@ def running_url(data_dir: Path) -> str | None:
         password = layout.password_file.read_text().strip()
     except FileNotFoundError:
         return None
-    if len(lines) <= _STATUS_LINE or lines[_STATUS_LINE].strip() != "ready" or not Path(f"/proc/{lines[0]}").exists():
+    if (
+        len(lines) <= _STATUS_LINE
+        or lines[_STATUS_LINE].strip() != "ready"
+        or not Path(f"/proc/{lines[0]}").exists()
+    ):
         return None
     query = urlencode({"host": lines[_SOCKETS_LINE], "port": lines[_PORT_LINE]}, quote_via=quote)
     return f"postgresql://{USER}:{password}@/{DATABASE}?{query}"

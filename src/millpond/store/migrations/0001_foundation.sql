@@ -169,6 +169,8 @@ CREATE TABLE script (
 CREATE UNIQUE INDEX script_head ON script (workspace_id, path) WHERE NOT archived;
 -- Serves script_history and get_script_by_path.
 CREATE INDEX script_history ON script (workspace_id, path, created_at DESC);
+-- Serves get_child.
+CREATE INDEX script_get_child ON script (workspace_id, (parent_hashes[1]));
 
 CREATE TABLE starred (
     workspace_id text NOT NULL REFERENCES workspace ON DELETE CASCADE,

@@ -203,4 +203,4 @@ SELECT id, name, host, tags, slots, version, sandbox, started_at, last_ping_at, 
 
 -- name: script_source
 -- What a claim of a deployed version runs.
-SELECT content, language, lock, settings -> 'envs' AS envs FROM script WHERE workspace_id = $1 AND hash = $2 AND NOT deleted
+SELECT content, language, lock, settings -> 'envs' AS envs, labels FROM script WHERE workspace_id = $1 AND hash = $2 AND NOT deleted

@@ -12,7 +12,7 @@ from millpond.runtimes.python.wrapper import arguments, failures, results
 _STREAM_PREFIX = "WM_STREAM: "
 
 
-class ResultTooLarge(Exception):  # noqa: N818 - the name users read in the error
+class ResultTooLarge(Exception):
     """The result has more bytes than the instance accepts."""
 
 
