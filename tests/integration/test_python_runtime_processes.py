@@ -155,6 +155,14 @@ async def test_what_a_job_leaves_on_disk_is_removed(harness: Harness, tmp_path: 
     assert (outside / "file").exists()
 
 
+async def test_what_an_earlier_attempt_left_does_not_stop_the_next(harness: Harness) -> None:
+    job_id = uuid4()
+    left = harness.root / "jobs" / str(job_id) / "tmp" / "deep"
+    left.mkdir(parents=True)
+    assert await harness.value("import os\ndef main(): return os.listdir('tmp')", job_id=job_id) == []
+    assert harness.leftovers() == []
+
+
 WORKER = """
 import asyncio, sys
 from pathlib import Path

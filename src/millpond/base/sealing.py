@@ -1,7 +1,7 @@
 """Cryptography at rest: the master key, workspace keys wrapped by it, and sealed values.
 
-A sealed value is `MP1\\x00` + nonce (12) + AES-256-GCM ciphertext of the padded text + tag (16), in base64. Before base64
-its length is a multiple of 16, the shape by which the `wmill` CLI tells a ciphertext from a plain value.
+A sealed value is a mark (4 bytes) + nonce (12) + AES-256-GCM ciphertext of the padded text + tag (16), in base64. Before
+base64 its length is a multiple of 16, the shape by which the `wmill` CLI tells a ciphertext from a plain value.
 """
 
 import base64
@@ -99,7 +99,8 @@ def unseal(workspace_key: bytes, ciphertext: str) -> str:
     nonce, sealed = raw[len(_MAGIC) : len(_MAGIC) + _NONCE_BYTES], raw[len(_MAGIC) + _NONCE_BYTES :]
     try:
         padded = AESGCM(workspace_key).decrypt(nonce, sealed, _MAGIC)
-    except InvalidTag:
+    except (InvalidTag, ValueError):
+        # A ciphertext cut short has no whole nonce: the library calls that a wrong value.
         raise SealBroken("the stored value was encrypted with a different key") from None
     return padded[: -padded[-1]].decode()
 

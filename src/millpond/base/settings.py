@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from millpond.base.errors import StartupRefused
 
@@ -12,7 +12,7 @@ SandboxMode = Literal["auto", "required", "off"]
 LogFormat = Literal["auto", "console", "json"]
 
 
-def _setting(default: object, help_text: str, *, env: str | None = None, secret: bool = False) -> object:
+def _setting(default: object, help_text: str, *, env: str | None = None, secret: bool = False) -> Any:
     return field(default=default, metadata={"help": help_text, "env": env, "secret": secret})
 
 
@@ -24,48 +24,48 @@ class Settings:
     another variable name say so in their metadata. Secrets are environment variables only: a command line is public.
     """
 
-    data_dir: Path = _setting(Path(".millpond"), "Folder of everything the instance keeps on this machine.")  # type: ignore[assignment]
-    database_url: str | None = _setting(  # type: ignore[assignment]
+    data_dir: Path = _setting(Path(".millpond"), "Folder of everything the instance keeps on this machine.")
+    database_url: str | None = _setting(
         None, "PostgreSQL 15 or newer to use instead of the embedded one.", env="DATABASE_URL"
     )
-    host: str = _setting("127.0.0.1", "Address the server listens on.")  # type: ignore[assignment]
-    port: int = _setting(8000, "Port the server listens on; 0 takes a free one.")  # type: ignore[assignment]
-    base_url: str | None = _setting(None, "Address users reach the server at, when it is behind a proxy.")  # type: ignore[assignment]
-    internal_url: str | None = _setting(  # type: ignore[assignment]
+    host: str = _setting("127.0.0.1", "Address the server listens on.")
+    port: int = _setting(8000, "Port the server listens on; 0 takes a free one.")
+    base_url: str | None = _setting(None, "Address users reach the server at, when it is behind a proxy.")
+    internal_url: str | None = _setting(
         None, "Address at which jobs reach the server; by default the one it listens on."
     )
-    workers: int = _setting(1, "Number of worker processes that `serve` starts.")  # type: ignore[assignment]
-    slots: int = _setting(0, "Jobs one worker runs at a time; 0 means four times its processors, at least 8.")  # type: ignore[assignment]
-    worker_tags: str = _setting("", "Comma-separated tags a worker takes; empty means every tag.")  # type: ignore[assignment]
-    worker_group: str = _setting("default", "Name of the worker group, shown to jobs as WM_WORKER_GROUP.")  # type: ignore[assignment]
-    sandbox: SandboxMode = _setting(  # type: ignore[assignment]
+    workers: int = _setting(1, "Number of worker processes that `serve` starts.")
+    slots: int = _setting(0, "Jobs one worker runs at a time; 0 means four times its processors, at least 8.")
+    worker_tags: str = _setting("", "Comma-separated tags a worker takes; empty means every tag.")
+    worker_group: str = _setting("default", "Name of the worker group, shown to jobs as WM_WORKER_GROUP.")
+    sandbox: SandboxMode = _setting(
         "auto",
         "Isolation of jobs: 'auto' takes what the kernel has, 'required' refuses to start without it, 'off'.",
     )
-    job_timeout_secs: int = _setting(  # type: ignore[assignment]
+    job_timeout_secs: int = _setting(
         3600, "Longest time a job may run; a shorter limit of its own wins."
     )
-    job_memory_bytes: int = _setting(0, "Memory one job may use; 0 sets no limit.")  # type: ignore[assignment]
-    job_processes: int = _setting(512, "Processes one job may have.")  # type: ignore[assignment]
+    job_memory_bytes: int = _setting(0, "Memory one job may use; 0 sets no limit.")
+    job_processes: int = _setting(512, "Processes one job may have.")
     job_log_bytes: int = _setting(
         50 * 1024**2, "Log kept of one job; what comes after is dropped, with a mark."
-    )  # type: ignore[assignment]
-    job_result_bytes: int = _setting(512 * 1024**2, "Largest result a job may return.")  # type: ignore[assignment]
-    wait_result_secs: int = _setting(600, "Longest time a synchronous run waits for its result.")  # type: ignore[assignment]
-    max_body_bytes: int = _setting(16 * 1024**2, "Largest request body the server accepts.")  # type: ignore[assignment]
-    source_builds: bool = _setting(  # type: ignore[assignment]
+    )
+    job_result_bytes: int = _setting(512 * 1024**2, "Largest result a job may return.")
+    wait_result_secs: int = _setting(600, "Longest time a synchronous run waits for its result.")
+    max_body_bytes: int = _setting(16 * 1024**2, "Largest request body the server accepts.")
+    source_builds: bool = _setting(
         False,
         "Let dependencies without a wheel be built: their build scripts run as the worker, outside the sandbox.",
     )
-    drain_secs: int = _setting(30, "Time running jobs get to end when a worker is asked to stop.")  # type: ignore[assignment]
-    log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning or error.")  # type: ignore[assignment]
+    drain_secs: int = _setting(30, "Time running jobs get to end when a worker is asked to stop.")
+    log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning or error.")
     log_format: LogFormat = _setting(
         "auto", "How logs look: 'console', 'json', or by whether it is a terminal."
-    )  # type: ignore[assignment]
-    superadmin_secret: str | None = _setting(  # type: ignore[assignment]
+    )
+    superadmin_secret: str | None = _setting(
         None, "A bearer token accepted as superadmin, for automation.", secret=True
     )
-    master_key: str | None = _setting(  # type: ignore[assignment]
+    master_key: str | None = _setting(
         None, "The instance's master key in hex, instead of the file in the data folder.", secret=True
     )
 

@@ -14,7 +14,6 @@ COMMANDS = {
     "worker": "millpond.cli.worker:worker",
     "migrate": "millpond.cli.migrate:migrate_command",
     "doctor": "millpond.cli.doctor:doctor",
-    "demo": "millpond.cli.demo:demo",
     "user": "millpond.cli.users:user",
     "token": "millpond.cli.tokens:token",
     "workspace": "millpond.cli.workspaces:workspace",

@@ -191,16 +191,14 @@ def _actor(identity: Identity, workspace_id: str) -> Actor:
 
 def _job_identity(identity: Identity) -> JobIdentity | None:
     job = identity.job
-    return (
-        None
-        if job is None
-        else JobIdentity(job_id=job.job_id, state_path=_state_path(job, identity.username))
-    )
+    if job is None:
+        return None
+    return JobIdentity(job_id=job.job_id, state_path=_state_path(job))
 
 
-def _state_path(job: JobFacts, username: str) -> str | None:
+def _state_path(job: JobFacts) -> str | None:
     if job.flow_step_id is not None:
         return None  # a step's slot hangs on the path of its flow, which is not among these facts
     return state_path_of(
-        username=username, kind=job.kind, path=job.runnable_path, schedule_path=job.schedule_path
+        username=job.created_by, kind=job.kind, path=job.runnable_path, schedule_path=job.schedule_path
     )

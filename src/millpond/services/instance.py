@@ -20,7 +20,7 @@ FIRST_EMAIL = "admin@localhost"
 FIRST_USERNAME = "admin"
 KEY_FILE = "master.key"
 
-_OPERATOR = Account(email=FIRST_EMAIL, username=FIRST_USERNAME, is_superadmin=True)
+OPERATOR = Account(email=FIRST_EMAIL, username=FIRST_USERNAME, is_superadmin=True)
 """Whoever starts the instance on its own machine."""
 
 
@@ -55,7 +55,7 @@ async def prepare(accounts: Accounts, workspaces: Workspaces, database: Database
     if not await accounts.ensure_superadmin(FIRST_EMAIL, FIRST_USERNAME):
         return False
     await workspaces.create(
-        _OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME)
+        OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME)
     )
     log.info("instance_prepared", workspace=FIRST_WORKSPACE, superadmin=FIRST_EMAIL)
     return True

@@ -89,7 +89,7 @@ class PythonRuntime:
         try:
             await self._prepare(directory, execution.shared_dir, user_id)
             return await self._run_in(directory, environment, user_id, execution, output)
-        except (ZygoteEndedError, TimeoutError) as error:
+        except (ZygoteEndedError, OSError) as error:  # OSError: a full disk, too many files, TimeoutError
             return outcomes.failed(
                 f"The job could not be run to its end: {error or 'no zygote in time'}", step_id
             )
@@ -129,7 +129,12 @@ class PythonRuntime:
         return await self._environments.ensure(lock)
 
     async def _prepare(self, directory: Path, shared_dir: Path | None, user_id: int | None) -> None:
-        directories.create_job_directory(directory, user_id=user_id, shared_dir=shared_dir)
+        try:
+            directories.create_job_directory(directory, user_id=user_id, shared_dir=shared_dir)
+        except FileExistsError:
+            # Left by an earlier attempt of the same job, whose worker was killed.
+            await self._remove(directory)
+            directories.create_job_directory(directory, user_id=user_id, shared_dir=shared_dir)
         if shared_dir is not None and user_id is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._files, directories.give_tree_to, shared_dir, user_id)

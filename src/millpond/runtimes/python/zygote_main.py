@@ -159,7 +159,8 @@ def main() -> None:
     _be_nobody()
     # What is alive now stays for ever: collecting it again in each job would only copy its pages.
     gc.freeze()
-    zygote.serve()
+    with control:
+        zygote.serve()
 
 
 if __name__ == "__main__":
