@@ -17,6 +17,7 @@ COMMANDS = {
     "user": "millpond.cli.users:user",
     "token": "millpond.cli.tokens:token",
     "workspace": "millpond.cli.workspaces:workspace",
+    "reference": "millpond.cli.reference:reference",
 }
 
 

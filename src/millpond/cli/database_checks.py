@@ -44,7 +44,11 @@ def _check_key_file(settings: Settings) -> list[Finding]:
         return [Finding("ok", "master key", "from MILLPOND_MASTER_KEY")]
     path = settings.data_dir.resolve() / KEY_FILE
     if read_master_key(path) is None:
-        return [Finding("ok", "master key", f"none in {path} yet: the first start makes one")] if _is_new(settings) else []
+        return (
+            [Finding("ok", "master key", f"none in {path} yet: the first start makes one")]
+            if _is_new(settings)
+            else []
+        )
     if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
         return [Finding("warn", "master key", f"{path} is open to other users of this machine: chmod 600 it")]
     return [Finding("ok", "master key", f"from {path}")]
@@ -75,7 +79,13 @@ async def _examine(settings: Settings, url: str, where: str, *, server_answers: 
         database = await Database.connect(url, connections=2, application="millpond doctor")
     except ValueError:
         # What is wrong with it is not repeated: parts of a URL that cannot be read may be parts of a password.
-        return [Finding("fail", "database", f"{where} is no URL of a PostgreSQL: postgresql://user:password@host:port/name")]
+        return [
+            Finding(
+                "fail",
+                "database",
+                f"{where} is no URL of a PostgreSQL: postgresql://user:password@host:port/name",
+            )
+        ]
     except Exception as error:  # noqa: BLE001  # the door of a check: the others must still speak
         return [failure("database", error)]
     try:
@@ -85,7 +95,9 @@ async def _examine(settings: Settings, url: str, where: str, *, server_answers: 
         if any(finding.status == "fail" for finding in schema):
             return [*findings, Finding("warn", "master key", "not compared, as the schema does not fit")]
         findings += await guarded_async("master key", lambda: _check_key(settings, database))
-        return findings + await guarded_async("workers", lambda: _check_workers(database, server_answers=server_answers))
+        return findings + await guarded_async(
+            "workers", lambda: _check_workers(database, server_answers=server_answers)
+        )
     finally:
         await database.aclose()
 
@@ -110,7 +122,7 @@ async def _check_workers(database: Database, *, server_answers: bool) -> list[Fi
     if not alive and server_answers:
         return [Finding("fail", "workers", "none is alive: jobs wait until 'millpond worker' runs")]
     if not alive:
-        return [Finding("ok", "workers", "none runs, as the server does not")]
+        return [Finding("warn", "workers", "none is alive")]
     return [
         Finding(
             "warn" if worker.sandbox == "none" else "ok",

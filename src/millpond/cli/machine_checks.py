@@ -36,7 +36,13 @@ def check_version(_: Settings) -> list[Finding]:
 
 def check_python(_: Settings) -> list[Finding]:
     """Which Python runs it, and runs the jobs."""
-    return [Finding("ok", "python", f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")]
+    return [
+        Finding(
+            "ok",
+            "python",
+            f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}",
+        )
+    ]
 
 
 def check_platform(_: Settings) -> list[Finding]:
@@ -61,7 +67,13 @@ def check_data_dir(settings: Settings) -> list[Finding]:
     if nearest != folder:
         return [Finding("ok", "data folder", f"{folder} does not exist yet, and can be made")]
     if stat.S_IMODE(folder.stat().st_mode) & stat.S_IWOTH:
-        return [Finding("warn", "data folder", f"{folder} can be written by every user of this machine: take that right away")]
+        return [
+            Finding(
+                "warn",
+                "data folder",
+                f"{folder} can be written by every user of this machine: take that right away",
+            )
+        ]
     return [Finding("ok", "data folder", f"{folder} can be written")]
 
 
@@ -96,14 +108,20 @@ def check_sandbox(settings: Settings) -> list[Finding]:
 def _lacking(level: SandboxLevel) -> dict[str, str]:
     is_root = os.getuid() == 0
     parts = {
-        "landlock": (level.landlock_abi > 0, "jobs can read and change every file their user can, the master key among them"),
+        "landlock": (
+            level.landlock_abi > 0,
+            "jobs can read and change every file that the user they run as can",
+        ),
         "seccomp": (level.seccomp, "jobs may use every system call of the kernel"),
         "pidns": (
             # Without privilege a job's processes are found by descent, which this kernel makes safe.
             level.pid_namespace or level.landlock_abi >= LANDLOCK_ABI_WITH_SIGNALS,
             "jobs see the other processes of their user, and can end them",
         ),
-        "mountns": (level.mount_namespace, "jobs have no /tmp, /dev/shm and /shared of their own, only ./tmp and ./shared"),
+        "mountns": (
+            level.mount_namespace,
+            "jobs have no /tmp, /dev/shm and /shared of their own, only ./tmp and ./shared",
+        ),
         "users": (level.user_switch or not is_root, "jobs run as root, as the worker does"),
     }
     return {name: meaning for name, (there, meaning) in parts.items() if not there}
@@ -114,7 +132,13 @@ def check_uv(_: Settings) -> list[Finding]:
     try:
         binary = uv.find_uv_bin()
     except FileNotFoundError:
-        return [Finding("fail", "uv", "its program is missing, and scripts with dependencies cannot run: install Millpond anew")]
+        return [
+            Finding(
+                "fail",
+                "uv",
+                "its program is missing, and scripts with dependencies cannot run: install Millpond anew",
+            )
+        ]
     if not os.access(binary, os.X_OK):
         return [Finding("fail", "uv", f"{binary} cannot be executed")]
     return [Finding("ok", "uv", version_of("uv"))]
@@ -123,21 +147,49 @@ def check_uv(_: Settings) -> list[Finding]:
 def check_server(settings: Settings) -> list[Finding]:
     """Whether the server answers where these settings say it is; `ok` means that it does."""
     if settings.port == 0 and not settings.internal_url:
-        return [Finding("warn", "server", "not looked for: port 0 is no address; say with --port where it listens")]
+        return [
+            Finding(
+                "warn", "server", "not looked for: port 0 is no address; say with --port where it listens"
+            )
+        ]
     address = internal_address(settings, settings.port)
     try:
         status, answer = _get(address, "/api/version")
         if status != 200 or "Millpond" not in answer:
-            return [Finding("fail", "server", f"{address} is answered by another program: choose a free port with --port")]
+            return [
+                Finding(
+                    "fail",
+                    "server",
+                    f"{address} is answered by another program: choose a free port with --port",
+                )
+            ]
         status, _ = _get(address, "/api/health/status")
     except ConnectionRefusedError:
-        return [Finding("warn", "server", f"nothing answers at {address}: start it with 'millpond serve', or say --port")]
+        return [
+            Finding(
+                "warn",
+                "server",
+                f"nothing answers at {address}: start it with 'millpond serve', or say --port",
+            )
+        ]
     except HTTPException:
-        return [Finding("fail", "server", f"{address} is answered by a program that speaks no HTTP: choose a free port with --port")]
+        return [
+            Finding(
+                "fail",
+                "server",
+                f"{address} is answered by a program that speaks no HTTP: choose a free port with --port",
+            )
+        ]
     except OSError as error:
         return [Finding("fail", "server", f"{address} cannot be reached: {error}")]
     if status != 200:
-        return [Finding("fail", "server", f"it answers at {address}, but is not healthy (status {status}): see its log")]
+        return [
+            Finding(
+                "fail",
+                "server",
+                f"it answers at {address}, but is not healthy (status {status}): see its log",
+            )
+        ]
     if f"(Millpond {__version__})" not in answer:
         return [Finding("warn", "server", f"{address} runs another version: {answer}; restart it")]
     return [Finding("ok", "server", f"healthy at {address}")]

@@ -70,8 +70,11 @@ def option_of(fact: SettingFact) -> str:
 def _setting_row(fact: SettingFact) -> str:
     option = "none: a secret" if fact.secret else f"`{option_of(fact)}`"
     choices = [value for value in get_args(fact.type) if isinstance(value, str)]
-    meaning = f"{fact.help} One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else fact.help
-    return f"| {option} | `{fact.env}` | {_default(fact.default)} | {meaning.replace('|', '\\|')} |"
+    meaning = (
+        f"{fact.help} One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else fact.help
+    )
+    meaning = meaning.replace("|", r"\|")
+    return f"| {option} | `{fact.env}` | {_default(fact.default)} | {meaning} |"
 
 
 def _default(default: object) -> str:

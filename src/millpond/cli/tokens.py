@@ -27,7 +27,12 @@ def token() -> None:
 @click.argument("email")
 @click.option("--label", help="What the token is for.")
 @click.option("--expires-in-days", type=click.IntRange(1, MAX_DAYS), help="By default it does not expire.")
-@click.option("--scope", "scopes", multiple=True, help="What the token may do, such as 'jobs:run'; may be given again. By default all.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="What the token may do, such as 'jobs:run'; may be given again. By default all.",
+)
 @click.option("--workspace", "workspace_id", metavar="ID", help="Bind the token to one workspace.")
 @settings_options(*ADMINISTRATION_SETTINGS)
 def create(
@@ -65,7 +70,15 @@ def list_tokens(settings: Settings, email: str, as_json: bool) -> None:
     print_table(
         titles,
         [
-            (one.token_prefix, one.label, one.workspace_id, one.scopes, one.created_at, one.last_used_at, one.expiration)
+            (
+                one.token_prefix,
+                one.label,
+                one.workspace_id,
+                one.scopes,
+                one.created_at,
+                one.last_used_at,
+                one.expiration,
+            )
             for one in tokens
         ],
     )
@@ -93,7 +106,9 @@ async def _revoke(services: Services, email: str, prefix: str) -> None:
     try:
         await services.accounts.revoke_token(owner, prefix)
     except NotFound:
-        raise NotFound(f"{owner.email} has no token with the prefix {prefix[:60]!r}: see 'millpond token list'") from None
+        raise NotFound(
+            f"{owner.email} has no token with the prefix {prefix[:60]!r}: see 'millpond token list'"
+        ) from None
 
 
 async def _owner(services: Services, email: str) -> Account:

@@ -14,7 +14,14 @@ from millpond.cli.listening import internal_address
 from millpond.cli.options import settings_options
 from millpond.cli.output import print_json, print_table
 from millpond.cli.workspaces import ROLES, new_member
-from millpond.model.accounts import MAX_PASSWORD, AccountChange, AccountFacts, NewAccount, check_password, normal_email
+from millpond.model.accounts import (
+    MAX_PASSWORD,
+    AccountChange,
+    AccountFacts,
+    NewAccount,
+    check_password,
+    normal_email,
+)
 from millpond.model.workspaces import NewMember
 from millpond.services.instance import OPERATOR
 
@@ -31,8 +38,14 @@ def user() -> None:
 @click.argument("email")
 @click.option("--username", help="Name in paths and workspaces; by default what stands before the '@'.")
 @click.option("--superadmin", is_flag=True, help="Let the account administer the instance.")
-@click.option("--password-stdin", is_flag=True, help="Take the password from standard input; without one, only login links open the account.")
-@click.option("--workspace", "workspace_id", metavar="ID", help="Make the account a member of this workspace.")
+@click.option(
+    "--password-stdin",
+    is_flag=True,
+    help="Take the password from standard input; without one, only login links open the account.",
+)
+@click.option(
+    "--workspace", "workspace_id", metavar="ID", help="Make the account a member of this workspace."
+)
 @click.option("--role", type=click.Choice(ROLES), help="Role in --workspace; by default developer.")
 @settings_options(*ADMINISTRATION_SETTINGS)
 def create(
@@ -77,7 +90,10 @@ def list_users(settings: Settings, as_json: bool) -> None:
         print_json(accounts)
         return
     titles = ("EMAIL", "USERNAME", "SUPERADMIN", "PASSWORD", "CREATED")
-    print_table(titles, [(one.email, one.username, one.super_admin, one.has_password, one.created_at) for one in accounts])
+    print_table(
+        titles,
+        [(one.email, one.username, one.super_admin, one.has_password, one.created_at) for one in accounts],
+    )
 
 
 async def _list(services: Services) -> list[AccountFacts]:
@@ -112,7 +128,9 @@ def delete(settings: Settings, email: str) -> None:
 def login_link(settings: Settings, email: str) -> None:
     """Print a link that logs in once, within an hour."""
     if settings.base_url is None and settings.port == 0:
-        raise click.UsageError("Port 0 is no address: say with --port or --base-url where the server is reached")
+        raise click.UsageError(
+            "Port 0 is no address: say with --port or --base-url where the server is reached"
+        )
     secret = operate(settings, lambda services: services.accounts.create_login_link(email))
     address = (settings.base_url or internal_address(settings, settings.port)).rstrip("/")
     click.echo(f"{address}/api/auth/link/{quote(secret)}")

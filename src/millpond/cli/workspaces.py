@@ -99,7 +99,9 @@ async def _members(services: Services, workspace_id: str) -> list[Member]:
 @workspace.command("add-user")
 @click.argument("workspace_id", metavar="ID")
 @click.argument("email")
-@click.option("--role", type=click.Choice(ROLES), default="developer", show_default=True, help="What the member may do.")
+@click.option(
+    "--role", type=click.Choice(ROLES), default="developer", show_default=True, help="What the member may do."
+)
 @click.option("--username", help="Name in the workspace; by default what stands before the '@'.")
 @settings_options(*ADMINISTRATION_SETTINGS)
 def add_user(settings: Settings, workspace_id: str, email: str, role: str, username: str | None) -> None:
