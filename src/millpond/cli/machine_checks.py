@@ -16,7 +16,7 @@ import uv
 
 from millpond import __version__
 from millpond.base.settings import Settings
-from millpond.cli.findings import Finding
+from millpond.cli.findings import Finding, Status
 from millpond.cli.listening import internal_address
 from millpond.runtimes.sandbox.policy import SandboxLevel, SandboxPolicy, settle
 
@@ -147,52 +147,34 @@ def check_uv(_: Settings) -> list[Finding]:
 def check_server(settings: Settings) -> list[Finding]:
     """Whether the server answers where these settings say it is; `ok` means that it does."""
     if settings.port == 0 and not settings.internal_url:
-        return [
-            Finding(
-                "warn", "server", "not looked for: port 0 is no address; say with --port where it listens"
-            )
-        ]
+        text = "not looked for: port 0 is no address; say with --port where it listens"
+        return [Finding("warn", "server", text)]
     address = internal_address(settings, settings.port)
     try:
-        status, answer = _get(address, "/api/version")
-        if status != 200 or "Millpond" not in answer:
-            return [
-                Finding(
-                    "fail",
-                    "server",
-                    f"{address} is answered by another program: choose a free port with --port",
-                )
-            ]
-        status, _ = _get(address, "/api/health/status")
+        return [Finding(*_ask_server(address))]
     except ConnectionRefusedError:
-        return [
-            Finding(
-                "warn",
-                "server",
-                f"nothing answers at {address}: start it with 'millpond serve', or say --port",
-            )
-        ]
+        text = f"nothing answers at {address}: start it with 'millpond serve', or say --port"
+        return [Finding("warn", "server", text)]
     except HTTPException:
-        return [
-            Finding(
-                "fail",
-                "server",
-                f"{address} is answered by a program that speaks no HTTP: choose a free port with --port",
-            )
-        ]
+        return [Finding("fail", "server", _foreign(address))]
     except OSError as error:
         return [Finding("fail", "server", f"{address} cannot be reached: {error}")]
+
+
+def _ask_server(address: str) -> tuple[Status, str, str]:
+    status, version = _get(address, "/api/version")
+    if status != 200 or "Millpond" not in version:
+        return "fail", "server", _foreign(address)
+    status, _ = _get(address, "/api/health/status")
     if status != 200:
-        return [
-            Finding(
-                "fail",
-                "server",
-                f"it answers at {address}, but is not healthy (status {status}): see its log",
-            )
-        ]
-    if f"(Millpond {__version__})" not in answer:
-        return [Finding("warn", "server", f"{address} runs another version: {answer}; restart it")]
-    return [Finding("ok", "server", f"healthy at {address}")]
+        return "fail", "server", f"it answers at {address}, but is not healthy (status {status}): see its log"
+    if f"(Millpond {__version__})" not in version:
+        return "warn", "server", f"{address} runs another version, {version}: restart it"
+    return "ok", "server", f"healthy at {address}"
+
+
+def _foreign(address: str) -> str:
+    return f"{address} is answered by another program: choose a free port with --port"
 
 
 def _get(address: str, path: str) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """`millpond reference`: the pages of docs/reference that are made from the code, printed as Markdown."""
 
+import inspect
 from collections.abc import Iterator
 from typing import get_args
 
@@ -97,7 +98,7 @@ def _walk(command: click.Command, name: str, parent: click.Context | None) -> It
 def _section(context: click.Context) -> str:
     command = context.command
     level = "##" if context.parent is not None and context.parent.parent is None else "###"
-    parts = [f"{level} {context.command_path}", command.help or ""]
+    parts = [f"{level} {context.command_path}", inspect.cleandoc(command.help or "")]
     if isinstance(command, click.Group):
         return "\n\n".join(parts)
     parts.append(f"    {' '.join([context.command_path, *command.collect_usage_pieces(context)])}")

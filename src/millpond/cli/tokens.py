@@ -26,7 +26,12 @@ def token() -> None:
 @token.command("create")
 @click.argument("email")
 @click.option("--label", help="What the token is for.")
-@click.option("--expires-in-days", type=click.IntRange(1, MAX_DAYS), help="By default it does not expire.")
+@click.option(
+    "--expires-in-days",
+    type=click.IntRange(1, MAX_DAYS),
+    metavar="DAYS",
+    help="By default it does not expire.",
+)
 @click.option(
     "--scope",
     "scopes",

@@ -90,10 +90,15 @@ def _binary() -> str:
         raise LockFailed("uv, which installs packages, is missing from this worker's Python") from None
 
 
+# Jobs run as another user and must be able to read what is installed. By a shell: uvloop takes no `umask`.
+_READABLE_BY_ALL = ("/bin/sh", "-c", 'umask 022; exec "$@"', "uv")
+
+
 async def _communicate(
     command: list[str], folder: Path, environment: dict[str, str], stdin: str, time_limit: timedelta
 ) -> tuple[int | None, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
+        *_READABLE_BY_ALL,
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -101,8 +106,6 @@ async def _communicate(
         cwd=folder,
         env=environment,
         start_new_session=True,
-        # Jobs run as another user and must be able to read what is installed.
-        umask=0o022,
     )
     try:
         async with asyncio.timeout(time_limit.total_seconds()):
