@@ -180,8 +180,11 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize("everything_at_once", [False, True])
 @pytest.mark.parametrize("mode", ["auto", "off"])
-async def test_nothing_survives_a_worker_killed_outright(tmp_path: Path, mode: str) -> None:
+async def test_nothing_survives_a_worker_killed_outright(
+    tmp_path: Path, mode: str, everything_at_once: bool
+) -> None:
     marker = f"left-{uuid4().hex}"
     (tmp_path / "worker.py").write_text(WORKER)
     (tmp_path / "script.py").write_text(DAEMON)
@@ -195,6 +198,9 @@ async def test_nothing_survives_a_worker_killed_outright(tmp_path: Path, mode: s
         assert await worker.stdout.readline() == b"started\n"
     descendants = _descendants(worker.pid)
     assert len(descendants) >= 3
+    if everything_at_once:
+        for zygote in _children(worker.pid):
+            os.kill(zygote, signal.SIGKILL)
     worker.kill()
     await worker.wait()
     await until(
@@ -202,6 +208,9 @@ async def test_nothing_survives_a_worker_killed_outright(tmp_path: Path, mode: s
     )
 
 
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _descendants(pid: int) -> list[int]:
-    children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(below for child in children for below in _descendants(child))]
+    return [found for child in _children(pid) for found in (child, *_descendants(child))]

@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -264,7 +265,7 @@ UNPRIVILEGED = """
 import asyncio, json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from runtime_harness import runtime_in
+from runtime_harness import processes_with, runtime_in
 code = '''
 import os
 def main(secret):
@@ -273,50 +274,91 @@ def main(secret):
         read = True
     except OSError:
         read = False
+    for _ in range(2):
+        if os.fork() == 0:
+            os.setsid()
+            os.execv("/bin/sleep", [secret, "1000"])
     return [os.getuid(), read]
 '''
 async def main():
     async with runtime_in(Path(sys.argv[2])) as harness:
         value = await harness.value(code, {"secret": sys.argv[3]})
+        left = processes_with(sys.argv[3])
         bomb = await harness.error(
             "import os, time\\ndef main():\\n    while True: os.fork() or time.sleep(99)", processes=30
         )
-        print(json.dumps([harness.runtime.level.description, value, bomb["name"], harness.leftovers()]))
+        print(json.dumps([harness.runtime.level.description, value, bomb["name"], left, harness.leftovers()]))
 asyncio.run(main())
 """
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory other users can enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+SETPRIV = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+# The interpreter of the tests may lie where only root enters: the worker keeps the right to read, and no other.
+ABLE_TO_READ = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+SYSTEM_PYTHON = f"/usr/bin/python3.{sys.version_info.minor}"
+
+
 @needs_users
-async def test_a_worker_without_privilege_confines_too(tmp_path_factory: pytest.TempPathFactory) -> None:
-    root = tmp_path_factory.mktemp("unprivileged")
+@pytest.mark.parametrize(
+    ("command", "namespaces"),
+    [
+        pytest.param((*SETPRIV, *ABLE_TO_READ, sys.executable), None, id="interpreter of the tests"),
+        pytest.param((*SETPRIV, "--inh-caps=-all", SYSTEM_PYTHON), "pidns+mountns", id="system interpreter"),
+    ],
+)
+async def test_a_worker_without_privilege_confines_too(
+    open_path: Path, command: tuple[str, ...], namespaces: str | None
+) -> None:
+    root = open_path
     (root / "worker.py").write_text(UNPRIVILEGED)
     work = root / "work"
     work.mkdir()
     secret = root / "secret"
     secret.write_text("x")
-    for path, owner in ((root, 0), (work, 65534), (secret, 65534)):
-        os.chown(path, owner, owner)
-    # The interpreter and the checkout may lie where only root enters: the worker keeps the right to read, no
-    # other.
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
-    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("setpriv is not usable here")
+    for path in (work, secret):
+        os.chown(path, 65534, 65534)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": ":".join(sys.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    try:
+        probe = subprocess.run([*command, "-c", "import msgspec, millpond"], env=environment, check=False)
+    except FileNotFoundError:
+        pytest.skip("setpriv is not installed")
+    if probe.returncode != 0:
+        pytest.skip(f"{command[-1]} cannot import what the worker needs as another user")
     answer = subprocess.run(
-        [*command, sys.executable, root / "worker.py", Path(__file__).parent, work, secret],
+        [*command, root / "worker.py", Path(__file__).parent, work, secret],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment,
     )
     assert answer.returncode == 0, answer.stderr
-    description, value, bomb, leftovers = json.loads(answer.stdout)
+    description, value, bomb, *left = json.loads(answer.stdout)
     assert "landlock+seccomp" in description
     assert "users" not in description
+    if namespaces and _user_namespaces_are_permitted():
+        assert namespaces in description
     assert value == [65534, False]
     assert bomb == "BlockingIOError"
-    assert leftovers == []
+    assert left == [[], []]
+
+
+def _user_namespaces_are_permitted() -> bool:
+    attempt = subprocess.run([*SETPRIV, "unshare", "--user", "--pid", "--fork", "true"], check=False)
+    return attempt.returncode == 0
 
 
 def _all_pids() -> list[int]:

@@ -30,7 +30,11 @@ class Queries:
 
 def load(noun: str) -> Queries:
     """Read `store/sql/<noun>.sql`; raises ValueError for a name given twice or a block without a statement."""
-    text = files(__package__).joinpath("sql", f"{noun}.sql").read_text(encoding="utf-8")
+    return parse(noun, files(__package__).joinpath("sql", f"{noun}.sql").read_text(encoding="utf-8"))
+
+
+def parse(noun: str, text: str) -> Queries:
+    """The queries of a file's text; raises ValueError as `load` does."""
     statements: dict[str, LiteralString] = {}
     for block in text.split(_MARK)[1:]:
         name, _, body = block.partition("\n")

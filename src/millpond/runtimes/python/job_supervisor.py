@@ -19,8 +19,6 @@ def supervise(job: Callable[[], NoReturn], *, report: int) -> NoReturn:
     """Fork the job, wait for it, report `waitpid` status and peak memory into `report`; never returns."""
     exit_code = 1
     try:
-        # The worker kills the process group of a zygote it lost; the supervisor has to live on and sweep.
-        os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda *_: _signal_descendants(signal.SIGTERM))

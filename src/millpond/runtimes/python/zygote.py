@@ -194,9 +194,6 @@ class Zygote:
     async def _watch(self) -> None:
         """Wait for the zygote's end, which the kernel passes on to its jobs, then tell who waits for them."""
         status = await self._process.wait()
-        # Killed outright it has left the keepers of its jobs' namespaces behind: they are its process group.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
         self._disconnect()
         lost, self._jobs = self._jobs, {}
         if lost or not self._ready.done():

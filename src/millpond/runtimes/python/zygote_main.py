@@ -29,6 +29,7 @@ from millpond.runtimes.python.launchers import (  # noqa: E402
     NamespaceLauncher,
     SupervisedLauncher,
 )
+from millpond.runtimes.sandbox import kernel, namespaces  # noqa: E402
 from millpond.runtimes.sandbox.confinement import Confinement  # noqa: E402
 
 # The worker's packages are not the script's.
@@ -144,6 +145,24 @@ def _preload(configuration: protocol.Configuration) -> None:
     sys.path.pop()
 
 
+def _continue_in_own_namespaces(control: socket.socket, *, user_namespace: bool) -> None:
+    """Go on as the first process of a PID namespace; the process the worker started only waits for it.
+
+    The namespaces of the jobs lie within: however the zygote ends, the kernel ends them too.
+    """
+    if user_namespace:
+        namespaces.enter_user_namespace()
+    else:
+        kernel.unshare(kernel.CLONE_NEWPID)
+    zygote = os.fork()
+    if zygote == 0:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        return
+    control.close()
+    _, status = os.waitpid(zygote, 0)
+    os._exit(1 if status else 0)
+
+
 def main() -> None:
     """Read the configuration, warm up, serve."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -152,6 +171,9 @@ def main() -> None:
     if received is None:
         return
     configuration: protocol.Configuration = json.loads(received[0])
+    means = configuration["confinement"]
+    if means["pid_namespace"]:
+        _continue_in_own_namespaces(control, user_namespace=means["user_namespace"])
     site.setquit()
     site.sethelper()
     zygote = Zygote(control, configuration)

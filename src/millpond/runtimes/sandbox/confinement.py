@@ -37,12 +37,10 @@ class Job(NamedTuple):
 
 
 class Confinement:
-    """The sandbox of one zygote's jobs."""
+    """The sandbox of one zygote's jobs; with `user_namespace` its maker must be in one already."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        if settings["user_namespace"]:
-            namespaces.enter_user_namespace()
         if settings["user_switch"]:
             privileges.drop_bounding_capabilities()
         self.pid_namespaces = namespaces.PidNamespaces() if settings["pid_namespace"] else None
@@ -62,7 +60,7 @@ class Confinement:
         Raises `OSError` when any part is refused: a job never starts with less than was promised.
         """
         os.chdir(job.directory)
-        self._enter_private_mounts(job)
+        # Before the private /proc, where the user's other processes cannot be counted.
         rlimits.apply(
             processes=job.processes,
             file_size_bytes=job.file_size_bytes,
@@ -70,6 +68,7 @@ class Confinement:
             memory_bytes=job.memory_bytes,
             user_is_exclusive=job.user_id is not None,
         )
+        self._enter_private_mounts(job)
         if self._grants or self._filter:
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         self._restrict_files(job)

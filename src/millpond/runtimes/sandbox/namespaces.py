@@ -12,9 +12,13 @@ _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
 def enter_user_namespace() -> None:
-    """Become root of a user namespace of this user alone: the way to the others without privilege."""
+    """Become root of a user namespace of this user alone: the way to the others without privilege.
+
+    The next child is the first process of a PID namespace that belongs to it. Only there may a process open
+    further ones and come back: returning needs privilege over the namespace one returns to.
+    """
     user_id, group_id = os.getuid(), os.getgid()
-    kernel.unshare(kernel.CLONE_NEWUSER)
+    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{user_id} {user_id} 1"),

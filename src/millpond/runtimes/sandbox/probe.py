@@ -38,15 +38,23 @@ def main(package_root: str, user_id: int, readable_file: str) -> None:
     def in_new_pid_namespace(action: Callable[[], object]) -> None:
         spaces = namespaces.PidNamespaces()
         keeper = spaces.open_new()
-        if not _works(action):
-            raise OSError("a process of a new PID namespace failed")
-        spaces.return_to_own()
-        os.kill(keeper, signal.SIGKILL)
+        try:
+            if not _works(action):
+                raise OSError("a process of a new PID namespace failed")
+            spaces.return_to_own()
+        finally:
+            os.kill(keeper, signal.SIGKILL)
 
     def after_user_namespace(action: Callable[[], object]) -> Callable[[], object]:
+        def action_and_reading() -> None:
+            # Privileges of this user outside, such as reading below another's home, do not count within.
+            with open(readable_file, "rb"):  # noqa: PTH123
+                action()
+
         def run() -> None:
             namespaces.enter_user_namespace()
-            action()
+            if not _works(action_and_reading):
+                raise OSError("a process of a new user namespace failed")
 
         return run
 
