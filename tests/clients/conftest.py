@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from real_wmill import (
-    NEW,
-    OLD,
-    SUPERADMIN_SECRET,
-    Api,
-    Inside,
-    Outside,
-    Place,
-    ServedInstance,
-    admit_henri,
-    served_instance,
-)
+from real_wmill import NEW, OLD, Inside, Outside, Place
+from served_instance import SUPERADMIN_SECRET, Api, ServedInstance, admit_henri, served_instance
 
 from millpond.runtimes.python.dependencies.environments import Environments
 
@@ -33,7 +24,7 @@ class Printed:
 
 
 @pytest.fixture(scope="session")
-async def real_packages() -> dict[str, Path]:
+async def real_packages() -> AsyncIterator[dict[str, Path]]:
     """The folder of each real client with what it needs, installed from the package index."""
     cache = Path(tempfile.mkdtemp(prefix="millpond-wmill-"))
     environments = Environments(cache)
@@ -43,7 +34,8 @@ async def real_packages() -> dict[str, Path]:
         folder = await environments.ensure(lock)
         assert folder is not None
         folders[version] = folder
-    return folders
+    yield folders
+    shutil.rmtree(cache)
 
 
 @pytest.fixture(scope="session")
@@ -83,15 +75,38 @@ def inside(request: pytest.FixtureRequest, henri: Api) -> Inside:
     return Inside(request.param, henri)
 
 
-@pytest.fixture(
-    params=[("outside", OLD), ("outside", NEW), ("inside", OLD), ("inside", NEW), ("inside", None)],
-    ids=lambda place: f"{place[0]}-{place[1] or 'injected'}",
-)
-def place(
-    request: pytest.FixtureRequest, real_packages: dict[str, Path], served: ServedInstance, henri: Api
-) -> Place:
+Where = tuple[str, str | None]
+OLD_PLACES: list[Where] = [("outside", OLD), ("inside", OLD)]
+NEW_PLACES: list[Where] = [("outside", NEW), ("inside", NEW), ("inside", None)]
+
+
+def name_of(where: Where) -> str:
+    """A place in a test's id."""
+    return f"{where[0]}-{where[1] or 'injected'}"
+
+
+PlaceOf = Callable[[str, str | None], Place]
+
+
+@pytest.fixture
+def place_of(real_packages: dict[str, Path], served: ServedInstance, henri: Api) -> PlaceOf:
+    """Makes a place of where it is and its client's version."""
+
+    def make(where: str, version: str | None) -> Place:
+        if where == "inside" or version is None:
+            return Inside(version, henri)
+        return Outside(version, real_packages[version], served, henri.token)
+
+    return make
+
+
+@pytest.fixture(params=OLD_PLACES + NEW_PLACES, ids=name_of)
+def place(request: pytest.FixtureRequest, place_of: PlaceOf) -> Place:
     """Each client, inside and outside."""
-    where, version = request.param
-    if where == "inside":
-        return Inside(version, henri)
-    return Outside(version, real_packages[version], served, henri.token)
+    return place_of(*request.param)
+
+
+@pytest.fixture(params=NEW_PLACES, ids=name_of)
+def new_place(request: pytest.FixtureRequest, place_of: PlaceOf) -> Place:
+    """Each client that has what came after 1.297.0, inside and outside."""
+    return place_of(*request.param)

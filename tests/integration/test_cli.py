@@ -13,11 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from millpond.cli import cli
 from millpond.store.embedded import EmbeddedPostgres
 from tests.conftest import Instance, client_with
 
-TIMEOUT_SECS = 60
+TIMEOUT_SECS = 30
 EMAIL = "henri@example.com"
 
 
@@ -95,15 +97,9 @@ async def test_an_account_lives_from_create_to_delete(
     assert created == f"Created {EMAIL}"
     login = await client.post("/api/auth/login", json={"email": EMAIL, "password": "first password"})
     assert login.status_code == 200
-    members = {
-        one["username"]: one
-        for one in json.loads(await commands.output("workspace", "users", "main", "--json"))
-    }
-    assert members["henri"]["operator"] is True
-    assert members["henri"]["is_admin"] is False
-
-    listed, link, _ = await asyncio.gather(
+    listed, members, link, _ = await asyncio.gather(
         commands.output("user", "list"),
+        commands.output("workspace", "users", "main", "--json"),
         commands.ended("user", "login-link", EMAIL, "--port", "8123"),
         commands.output("user", "set-password", EMAIL, "--password-stdin", stdin="second password"),
     )
@@ -112,6 +108,10 @@ async def test_an_account_lives_from_create_to_delete(
         ["admin@localhost", "admin", "yes", "no"],
         [EMAIL, "henri", "no", "yes"],
     ]
+    assert {one["username"]: one["role"] for one in json.loads(members)} == {
+        "admin": "admin",
+        "henri": "operator",
+    }
     async with client_with(instance, None) as stranger:
         for password, status in (("first password", 401), ("second password", 200)):
             login = await stranger.post("/api/auth/login", json={"email": EMAIL, "password": password})
@@ -123,9 +123,8 @@ async def test_an_account_lives_from_create_to_delete(
         assert redeemed[1].status_code == 401
 
     assert await commands.output("user", "delete", EMAIL) == f"Deleted {EMAIL}"
-    assert [one["email"] for one in json.loads(await commands.output("user", "list", "--json"))] == [
-        "admin@localhost"
-    ]
+    listed = await commands.output("user", "list", "--json")
+    assert [one["email"] for one in json.loads(listed)] == ["admin@localhost"]
 
 
 async def test_a_token_works_within_its_bounds_until_it_is_revoked(
@@ -166,45 +165,65 @@ async def test_a_workspace_is_created_entered_closed_and_opened_again(
         await commands.output("workspace", "add-user", "etl", EMAIL, "--role", "admin")
         == "Added henri to etl"
     )
-    users = (await commands.output("workspace", "users", "etl")).splitlines()
-    assert [line.split()[:3] for line in users[1:]] == [
+    users, _ = await asyncio.gather(
+        commands.output("workspace", "users", "etl"), commands.output("workspace", "archive", "etl")
+    )
+    assert [line.split()[:3] for line in users.splitlines()[1:]] == [
         ["admin", "admin@localhost", "admin"],
         ["henri", EMAIL, "admin"],
     ]
-    for verb, archived in (("archive", True), ("unarchive", False)):
-        assert await commands.output("workspace", verb, "etl") == f"{verb.capitalize()}d etl"
-        listed = json.loads(await commands.output("workspace", "list", "--json"))
-        assert {one["id"]: one["deleted"] for one in listed} == {"etl": archived, "main": False}
-        assert {one["id"]: one["name"] for one in listed}["etl"] == "Loads"
+    listed = json.loads(await commands.output("workspace", "list", "--json"))
+    assert {one["id"]: (one["name"], one["deleted"]) for one in listed} == {
+        "etl": ("Loads", True),
+        "main": ("main", False),
+    }
+    assert await commands.output("workspace", "unarchive", "etl") == "Unarchived etl"
+    etl = (await client.get("/api/workspaces/list_as_superadmin")).json()[0]
+    assert (etl["id"], etl["deleted"]) == ("etl", False)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "stdin", "message"),
-    [
-        (["user", "delete", "nobody@example.com"], "", "No account nobody@example.com"),
-        (["user", "create", "new@example.com", "--workspace", "absent"], "", "No workspace absent"),
-        (["user", "create", "new@example.com", "--password-stdin"], "two\nlines\n", "The password on standard input must be a single line"),
-        (["token", "revoke", "admin@localhost", "mp_absent"], "", "admin@localhost has no token with the prefix 'mp_absent': see 'millpond token list'"),
-        (["workspace", "archive", "absent"], "", "No workspace absent"),
-    ],
-)  # fmt: skip
 async def test_a_refusal_is_one_line_and_changes_nothing(
-    commands: Commands, client: httpx.AsyncClient, arguments: list[str], stdin: str, message: str
+    commands: Commands, client: httpx.AsyncClient
 ) -> None:
-    ended = await commands.ended(*arguments, stdin=stdin)
-    assert ended == Ended(1, "", f"millpond: {message}\n")
+    ends = await asyncio.gather(
+        commands.ended("user", "delete", "nobody@example.com"),
+        commands.ended("user", "create", "new@example.com", "--workspace", "absent"),
+        commands.ended("user", "create", "new@example.com", "--username", "admin", "--workspace", "main"),
+        commands.ended("user", "create", "new@example.com", "--password-stdin", stdin="two\nlines\n"),
+        commands.ended("token", "revoke", "admin@localhost", "mp_absent"),
+        commands.ended("workspace", "archive", "absent"),
+    )
+    assert ends == [
+        Ended(1, "", f"millpond: {message}\n")
+        for message in (
+            "No account nobody@example.com",
+            "No workspace absent",
+            "User admin already exists in main: choose another with --username",
+            "The password on standard input must be a single line",
+            "admin@localhost has no token with the prefix 'mp_absent': see 'millpond token list'",
+            "No workspace absent",
+        )
+    ]
     accounts = (await client.get("/api/users/list_as_super_admin")).json()
     assert [one["email"] for one in accounts] == ["admin@localhost"]
 
 
-async def test_wrong_use_ends_with_2(tmp_path: Path) -> None:
-    ends = await asyncio.gather(
-        millpond("user", "create"),
-        millpond("user", "create", EMAIL, "--role", "admin"),
-        millpond("user", "set-password", EMAIL),
-        millpond("user", "create", EMAIL, "--password", "on the command line"),
-    )
-    assert [ended.exit_code for ended in ends] == [2, 2, 2, 2], ends
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["user", "create"],
+        ["user", "create", EMAIL, "--role", "admin"],
+        ["user", "create", EMAIL, "--password", "on the command line"],
+        ["user", "set-password", EMAIL],
+        ["user", "login-link", EMAIL, "--port", "0"],
+        ["token", "create", EMAIL, "--expires-in-days", "0"],
+        ["workspace", "add-user", "main", EMAIL, "--role", "owner"],
+    ],
+)
+def test_wrong_use_ends_with_2(arguments: list[str]) -> None:
+    ended = CliRunner().invoke(cli, arguments)
+    assert ended.exit_code == 2
+    assert ended.output.startswith("Usage: ")
 
 
 async def test_without_an_instance_commands_say_so_and_create_nothing(

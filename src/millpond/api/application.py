@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get
+from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from millpond import __version__
 from millpond.api import errors
@@ -16,6 +19,8 @@ from millpond.api.openapi import document
 from millpond.api.routes import all_workspace_routers, instance_routers
 from millpond.api.routes.instance import front_door
 from millpond.base.errors import MillpondError
+
+_UNSERVED = "/internal-openapi"
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -54,13 +59,29 @@ def build_application(
             HTTPException: errors.answer_http_exception,
             Exception: errors.answer_bug,
         },
-        openapi_config=OpenAPIConfig(
-            title="Millpond", version=__version__, path="/internal-openapi", render_plugins=[]
-        ),
+        openapi_config=_openapi_config(),
         request_max_body_size=max_body_bytes,
         lifespan=lifespan,
         logging_config=None,
     )
+
+
+def _openapi_config() -> OpenAPIConfig:
+    """Makes the framework describe the routes, and serve none of its own pages.
+
+    It always adds a router for them, and pages that load scripts from other sites unless a renderer is named.
+    """
+    return OpenAPIConfig(
+        title="Millpond",
+        version=__version__,
+        use_handler_docstrings=True,
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router(_UNSERVED, route_handlers=[], guards=[_refuse], include_in_schema=False),
+    )
+
+
+def _refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+    raise NotFoundException
 
 
 def _constant(service: object) -> Provide:

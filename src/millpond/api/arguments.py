@@ -88,8 +88,7 @@ def _from_json(body: bytes, *, wrap: bool) -> Members:
         return {}
     check_json_text(stripped)
     if wrap or not stripped.startswith(b"{"):
-        _check(stripped)
-        return {"body": msgspec.Raw(stripped)}
+        return {"body": _value(stripped)}
     return _members(stripped)
 
 
@@ -154,9 +153,9 @@ def _members(text: bytes) -> Members:
         raise InvalidInput(f"invalid json: {error}") from None
 
 
-def _check(text: bytes) -> None:
+def _value(text: bytes) -> msgspec.Raw:
     try:
-        msgspec.json.decode(b'{"body":' + text + b"}", type=Members)
+        return msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(f"invalid json: {error}") from None
 

@@ -36,7 +36,10 @@ async def poll(jobs: Jobs, actor: Actor, job_id: UUID, cursor: JobCursor) -> Job
     deadline = time.monotonic() + LONGEST_POLL_SECS
     while True:
         update = await jobs.update_since(actor, job_id, cursor)
-        if _says_something(update) or time.monotonic() >= deadline:
+        if cursor.percent is None and isinstance(update.progress, int):
+            # The caller does not say which progress it knows: only one that changes meanwhile is news.
+            cursor = msgspec.structs.replace(cursor, percent=update.progress)
+        if _says_something(update, cursor) or time.monotonic() >= deadline:
             return update
         await asyncio.sleep(LOOK_EVERY_SECS)
 
@@ -52,19 +55,19 @@ async def _events(
                 yield _event("update", await _last(jobs, actor, job_id, update, only_result=only_result))
                 return
         except NotFound:
-            yield _event("notfound", {})
+            yield _event("notfound")
             return
         except MillpondError as error:
             yield _event("error", {"error": error.message})
             return
-        if _says_something(update):
+        if _says_something(update, cursor):
             yield _event("update", update)
             cursor = _advanced(cursor, update)
         elif time.monotonic() - pinged > PING_EVERY_SECS:
             pinged = time.monotonic()
-            yield _event("ping", {})
+            yield _event("ping")
         await asyncio.sleep(LOOK_EVERY_SECS)
-    yield _event("timeout", {})
+    yield _event("timeout")
 
 
 async def _last(jobs: Jobs, actor: Actor, job_id: UUID, update: JobUpdate, *, only_result: bool) -> JobUpdate:
@@ -78,20 +81,21 @@ def _advanced(cursor: JobCursor, update: JobUpdate) -> JobCursor:
     return msgspec.structs.replace(
         cursor,
         knows_running=cursor.knows_running or update.running is True,
+        percent=update.progress if isinstance(update.progress, int) else cursor.percent,
         log_offset=update.log_offset if isinstance(update.log_offset, int) else cursor.log_offset,
         stream_offset=update.stream_offset if isinstance(update.stream_offset, int) else cursor.stream_offset,
     )
 
 
-def _says_something(update: JobUpdate) -> bool:
+def _says_something(update: JobUpdate, cursor: JobCursor) -> bool:
+    is_further = update.progress is not msgspec.UNSET and update.progress != cursor.percent
     news = (update.running, update.new_logs, update.new_result_stream)
-    return update.completed is True or any(value is not msgspec.UNSET for value in news)
+    return update.completed is True or is_further or any(value is not msgspec.UNSET for value in news)
 
 
-def _event(kind: str, content: object) -> bytes:
-    members = (
-        msgspec.to_builtins(content, builtin_types=(msgspec.Raw,))
-        if not isinstance(content, dict)
-        else content
-    )
-    return b"data: " + msgspec.json.encode({"type": kind, **members}) + b"\n\n"
+def _event(kind: str, content: object = None) -> bytes:
+    members = b"{}" if content is None else msgspec.json.encode(content)
+    separator = b"}" if members == b"{}" else b"," + members[1:]
+    # Carried JSON may hold line breaks between its members, which would end the event: to JSON they are blanks.
+    line = b'{"type":' + msgspec.json.encode(kind) + separator
+    return b"data: " + line.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\n"

@@ -1,7 +1,7 @@
 """From a query string to the filters of a job list."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -23,19 +23,15 @@ def filters_of(query: Mapping[str, str]) -> JobFilters:
             continue
         given[name] = _value(name, value)
     try:
-        return msgspec.convert(given, JobFilters, strict=False)
+        found = msgspec.convert(given, JobFilters, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"A filter does not fit: {error}") from None
-
-
-def ago(seconds: int | None) -> datetime | None:
-    """The instant so many seconds ago. Raises InvalidInput for what lies outside the calendar."""
-    if seconds is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=seconds)
-    except OverflowError:
-        raise InvalidInput(f"{seconds} seconds ago is outside the calendar") from None
+    naive = {
+        name: instant.replace(tzinfo=UTC)
+        for name in given
+        if isinstance(instant := getattr(found, name), datetime) and instant.tzinfo is None
+    }
+    return msgspec.structs.replace(found, **naive)
 
 
 def _value(name: str, value: str) -> object:

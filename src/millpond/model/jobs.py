@@ -227,6 +227,7 @@ class JobFilters(msgspec.Struct, frozen=True, kw_only=True):
     is_skipped: bool | None = None
     is_flow_step: bool | None = None
     has_null_parent: bool | None = None
+    is_not_schedule: bool | None = None
     success: bool | None = None
     status: str | None = None
     before_id: UUID | None = None

@@ -34,7 +34,8 @@ def labels_of(result: bytes) -> list[str] | None:
         named = msgspec.json.decode(result, type=_Labelled).wm_labels
     except (msgspec.DecodeError, RecursionError):
         return None
-    return sorted(set(named)) or None
+    # Unprintable characters have no place in a label, and the database takes no NUL.
+    return sorted({label for label in named if label and label.isprintable()}) or None
 
 
 class _Labelled(msgspec.Struct):

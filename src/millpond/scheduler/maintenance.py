@@ -17,6 +17,7 @@ TICK_SECS = 2.0
 LEADER_RETRY_SECS = 5.0
 PARTITIONS_EVERY_SECS = 3600.0
 CLEANING_EVERY_SECS = 300.0
+RETRY_SECS = 30.0
 
 
 class Maintenance:
@@ -46,9 +47,12 @@ class Maintenance:
 
     async def _every(self, seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
         now = time.monotonic()
-        if now >= self._due.get(name, 0):
-            self._due[name] = now + seconds
-            await work()
+        if now < self._due.get(name, 0):
+            return
+        # What fails is tried again soon, and does not keep the other duties from their turn meanwhile.
+        self._due[name] = now + RETRY_SECS
+        await work()
+        self._due[name] = now + seconds
 
     async def _make_partitions(self) -> None:
         await instance_store.ensure_partitions(self._database)

@@ -2,15 +2,16 @@
 
 from uuid import UUID
 
-from millpond.base.errors import NotFound
+from millpond.base.errors import NotFound, PermissionDenied
 from millpond.model.actors import Actor
 from millpond.model.jobs import Cancellation
 from millpond.model.results import canceled_result
 from millpond.services.authorization import authorize
-from millpond.services.jobs import require_access
-from millpond.store import jobs as job_store
+from millpond.services.job_access import require_change_job
 from millpond.store import queue as store
+from millpond.store import scripts as script_store
 from millpond.store.pool import Database, Transaction
+from millpond.store.queue import QueuedFacts
 
 DEFAULT_REASON = "unexplicited reasons"
 
@@ -28,33 +29,44 @@ class Cancellations:
         Raises NotFound, PermissionDenied.
         """
         authorize(actor, "jobs", "write", str(job_id))
-        why = Cancellation(actor.username, reason or DEFAULT_REASON)
-        async with self._database.transaction() as transaction:
-            access = await job_store.get_access(transaction, actor.workspace_id, job_id)
-            if access is None:
-                raise NotFound(f"queued job id {job_id} does not exist")
-            require_access(actor, job_id, access, to_change=True)
-            below = await store.children_of(transaction, actor.workspace_id, job_id)
-            ended = await self._end(transaction, actor.workspace_id, job_id, why, force=force)
-            for child in below:
-                await self._end(transaction, actor.workspace_id, child, why, force=force)
-        return str(job_id) if ended else f"queued job id {job_id} is already completed"
+        if await self._cancel(actor, job_id, reason, force=force):
+            return str(job_id)
+        return f"queued job id {job_id} is already completed"
 
     async def cancel_selection(self, actor: Actor, job_ids: list[UUID], *, force: bool) -> list[UUID]:
-        """Cancel several; the ids of those that were still in the queue. Raises PermissionDenied, NotFound."""
+        """Cancel several; the ids of those that were in the queue, and that the actor may cancel."""
         authorize(actor, "jobs", "write")
-        return [
-            job_id
-            for job_id in job_ids
-            if await self.cancel(actor, job_id, "cancel all", force=force) == str(job_id)
-        ]
+        ended = []
+        for job_id in job_ids:
+            try:
+                if await self._cancel(actor, job_id, "cancel all", force=force):
+                    ended.append(job_id)
+            except (NotFound, PermissionDenied):
+                continue
+        return ended
 
-    async def _end(
-        self, transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation, *, force: bool
-    ) -> bool:
-        result = canceled_result(why.by, why.reason)
-        if await store.cancel_queued(transaction, workspace_id, job_id, result, why):
-            return True
-        if force:
-            return await store.take_over_running(transaction, workspace_id, job_id, result, why)
-        return await store.flag_running(transaction, workspace_id, job_id, why)
+    async def _cancel(self, actor: Actor, job_id: UUID, reason: str | None, *, force: bool) -> bool:
+        why = Cancellation(actor.username, reason or DEFAULT_REASON)
+        async with self._database.transaction() as transaction:
+            try:
+                await require_change_job(transaction, actor, job_id)
+            except NotFound:
+                raise NotFound(f"queued job id {job_id} does not exist") from None
+            # Locked before anything is decided: between two looks a job may go from running back to queued.
+            tree = await store.lock_tree(transaction, actor.workspace_id, job_id)
+            for queued in tree:
+                await _end(transaction, actor.workspace_id, queued, why, force=force)
+        return any(queued.job_id == job_id for queued in tree)
+
+
+async def _end(
+    transaction: Transaction, workspace_id: str, queued: QueuedFacts, why: Cancellation, *, force: bool
+) -> None:
+    if queued.state == "running" and not force:
+        await store.flag_running(transaction, workspace_id, queued.job_id, why)
+        return
+    result = canceled_result(why.by, why.reason)
+    await store.end_canceled(transaction, workspace_id, queued.job_id, result, why)
+    if queued.kind == "dependencies" and queued.script_hash is not None:
+        message = f"Job canceled: {why.reason} by {why.by}"
+        await script_store.record_lock(transaction, workspace_id, queued.script_hash, None, message)

@@ -5,15 +5,15 @@ from uuid import UUID
 
 import msgspec
 
-from millpond.base.errors import InvalidInput, NotFound, PermissionDenied
+from millpond.base.errors import InvalidInput, NotFound
 from millpond.model.actors import Actor
 from millpond.model.jobs import LOG_TAIL_CHARACTERS, Job, JobFilters, JobResultMaybe, JobTiming, JobUpdate
-from millpond.model.permissions import can_read, can_write
 from millpond.services.authorization import authorize, require_admin
+from millpond.services.job_access import require_change_job, require_read_job
 from millpond.services.json_paths import value_at
 from millpond.store import jobs as store
 from millpond.store.columns import raw
-from millpond.store.jobs import JobAccess, StoredResult
+from millpond.store.jobs import JobProgress, StoredResult
 from millpond.store.pool import Database, Transaction
 
 WIPED_LOG = "##DELETED##"
@@ -23,6 +23,7 @@ class JobCursor(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller of `update_since` has seen: offsets count characters from 1 (log) and chunks from 0 (stream)."""
 
     knows_running: bool = False
+    percent: int | None = None
     log_offset: int = 0
     stream_offset: int = 0
     wants_progress: bool = False
@@ -39,7 +40,7 @@ class Jobs:
         """One job, with the last 20,000 characters of its log. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             job = await store.get_job(connection, actor.workspace_id, job_id)
             if job is None:
                 raise NotFound(f"Job not found: {job_id}")
@@ -99,14 +100,14 @@ class Jobs:
         """The arguments as given, references unresolved. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             return await store.get_args(connection, actor.workspace_id, job_id) or "{}"
 
     async def get_logs(self, actor: Actor, job_id: UUID) -> str:
         """The whole log. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             pieces = await store.read_log(connection, actor.workspace_id, job_id)
         return "".join(piece.content for piece in pieces)
 
@@ -114,27 +115,19 @@ class Jobs:
         """The outermost job that started this one; itself when none did. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            access = await _check_access(connection, actor, job_id)
-        return access.root_job or access.parent_job or job_id
+            line = await require_read_job(connection, actor, job_id)
+        return line[-1].id
 
     async def update_since(self, actor: Actor, job_id: UUID, cursor: JobCursor) -> JobUpdate:
         """What changed since `cursor`. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             # Where the job stands is read before its log: what it printed last is then never missed.
             progress = await store.get_progress(connection, actor.workspace_id, job_id)
             if progress is None:
                 raise NotFound(f"Job not found: {job_id}")
-            changes: dict[str, object] = {"completed": progress.status is not None}
-            if progress.status is not None:
-                changes["running"] = False
-            elif progress.running and not cursor.knows_running:
-                changes["running"] = True
-            if cursor.wants_progress and progress.percent is not None:
-                changes["progress"] = progress.percent
-            if progress.memory_peak_bytes is not None:
-                changes["mem_peak"] = progress.memory_peak_bytes // 1024
+            changes = _changes(progress, cursor)
             if not cursor.no_logs:
                 changes |= await self._new_logs(connection, actor.workspace_id, job_id, cursor.log_offset)
             changes |= await self._new_stream(connection, actor.workspace_id, job_id, cursor.stream_offset)
@@ -143,6 +136,7 @@ class Jobs:
     async def list_jobs(self, actor: Actor, filters: JobFilters, limit: int, offset: int) -> list[Job]:
         """Matching jobs of the queue first, then up to `limit` completed ones; args and results only when asked for.
 
+        What is queued stands on the first page only: further pages, by offset or by `before_id`, hold completed jobs.
         Raises InvalidInput when both `success` and `running` are given.
         """
         authorize(actor, "jobs", "read")
@@ -150,7 +144,7 @@ class Jobs:
             raise InvalidInput("cannot specify both success and running")
         found: list[Job] = []
         async with self._database.statement() as connection:
-            if _may_match_queue(filters) and offset == 0:
+            if _may_match_queue(filters) and offset == 0 and filters.before_id is None:
                 found += await store.list_queued(connection, actor, filters, limit, 0)
             if filters.running is None and filters.scheduled_for_before_now is None:
                 found += await store.list_completed(connection, actor, filters, limit, offset)
@@ -174,12 +168,12 @@ class Jobs:
         async with self._database.statement() as connection:
             return await store.count_queued(connection, actor.workspace_id)
 
-    async def count_completed(self, actor: Actor, after: datetime | None, success: bool | None) -> int:
-        """Jobs of the workspace that ended after an instant, or at all."""
+    async def count_completed(self, actor: Actor, within_secs: int | None, success: bool | None) -> int:
+        """Jobs of the workspace that ended within so many seconds, or at all."""
         authorize(actor, "jobs", "read")
         async with self._database.statement() as connection:
             return await store.count_completed(
-                connection, actor.workspace_id, after, store.statuses_of(JobFilters(success=success))
+                connection, actor.workspace_id, within_secs, store.statuses_of(JobFilters(success=success))
             )
 
     async def queue_position(self, actor: Actor, scheduled_for_ms: int) -> int:
@@ -192,7 +186,7 @@ class Jobs:
         """When a waiting job is due. Raises NotFound once it left the queue."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             due = await store.queued_scheduled_for(connection, actor.workspace_id, job_id)
         if due is None:
             raise NotFound(f"queued job id {job_id} does not exist")
@@ -211,17 +205,14 @@ class Jobs:
         """Record the progress of a running job, clamped to 0 to 99. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "write", str(job_id))
         async with self._database.statement() as connection:
-            access = await store.get_access(connection, actor.workspace_id, job_id)
-            if access is None:
-                raise NotFound(f"Job not found: {job_id}")
-            require_access(actor, job_id, access, to_change=True)
+            await require_change_job(connection, actor, job_id)
             await store.set_percent(connection, actor.workspace_id, job_id, max(0, min(percent, 99)))
 
     async def get_percent(self, actor: Actor, job_id: UUID) -> int | None:
         """The progress of a job in percent; None when it never said. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             progress = await store.get_progress(connection, actor.workspace_id, job_id)
         return progress.percent if progress else None
 
@@ -229,7 +220,7 @@ class Jobs:
         """Whether the worker that runs a job is about to stop. Raises NotFound, PermissionDenied."""
         authorize(actor, "jobs", "read", str(job_id))
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             return await store.worker_is_draining(connection, actor.workspace_id, job_id)
 
     async def database_clock(self) -> int:
@@ -239,7 +230,7 @@ class Jobs:
 
     async def _result(self, actor: Actor, job_id: UUID) -> StoredResult | None:
         async with self._database.statement() as connection:
-            await _check_access(connection, actor, job_id)
+            await require_read_job(connection, actor, job_id)
             return await store.get_result(connection, actor.workspace_id, job_id)
 
     async def _log_tail(self, connection: Transaction, workspace_id: str, job: Job) -> str:
@@ -270,45 +261,17 @@ class Jobs:
         }
 
 
-async def _check_access(connection: Transaction, actor: Actor, job_id: UUID) -> JobAccess:
-    access = await store.get_access(connection, actor.workspace_id, job_id)
-    if access is None:
-        raise NotFound(f"Job not found: {job_id}")
-    for ancestor in (access.parent_job, access.root_job):
-        if ancestor is not None and not _sees(actor, access):
-            above = await store.get_access(connection, actor.workspace_id, ancestor)
-            if above is not None and _sees(actor, above):
-                return access
-    require_access(actor, job_id, access)
-    return access
-
-
-def require_access(actor: Actor, job_id: UUID, access: JobAccess, *, to_change: bool = False) -> None:
-    """Raises PermissionDenied unless the actor started the job, runs inside it, or may see (change) what it runs."""
-    if not (_changes(actor, access) if to_change else _sees(actor, access)):
-        raise PermissionDenied(
-            f"Job {job_id} was started by {access.created_by}; {actor.username} has no access to it"
-        )
-
-
-def _sees(actor: Actor, access: JobAccess) -> bool:
-    if actor.is_admin or access.created_by == actor.username:
-        return True
-    return (
-        access.visible_to_owner
-        and access.runnable_path is not None
-        and can_read(actor, access.runnable_path, {})
-    )
-
-
-def _changes(actor: Actor, access: JobAccess) -> bool:
-    if actor.is_admin or access.created_by == actor.username:
-        return True
-    return (
-        access.visible_to_owner
-        and access.runnable_path is not None
-        and can_write(actor, access.runnable_path, {})
-    )
+def _changes(progress: JobProgress, cursor: JobCursor) -> dict[str, object]:
+    changes: dict[str, object] = {"completed": progress.status is not None}
+    if progress.status is not None:
+        changes["running"] = False
+    elif progress.running and not cursor.knows_running:
+        changes["running"] = True
+    if cursor.wants_progress and progress.percent is not None:
+        changes["progress"] = progress.percent
+    if progress.memory_peak_bytes is not None:
+        changes["mem_peak"] = progress.memory_peak_bytes // 1024
+    return changes
 
 
 def _may_match_queue(filters: JobFilters) -> bool:

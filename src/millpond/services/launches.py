@@ -1,16 +1,18 @@
 """Starting jobs: deployed scripts by path or version, previews, batches (compat facts, flows 3.2)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from millpond.base.errors import InvalidInput, NotFound, PermissionDenied
+from millpond.base.errors import Conflict, InvalidInput, PermissionDenied
 from millpond.base.ids import new_job_id
 from millpond.base.paths import check_path
 from millpond.model.actors import Actor
 from millpond.model.jobs import NewJob, Preview
 from millpond.services.authorization import authorize
+from millpond.services.job_access import require_read_job
+from millpond.services.job_tags import tag_of
 from millpond.services.scripts import RunnableScript, Scripts
 from millpond.store import jobs as job_store
 from millpond.store import queue as store
@@ -26,6 +28,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: UUID | None = None
     scheduled_for: datetime | None = None
+    scheduled_in_secs: int | None = None
     parent_job: UUID | None = None
     root_job: UUID | None = None
     tag: str | None = None
@@ -59,29 +62,7 @@ class Launches:
     ) -> UUID:
         """Push a run of a deployed script; its id. Raises NotFound for an unknown parent, Conflict for a taken id."""
         authorize(actor, "jobs", "run", f"scripts:{script.path}")
-        child = options.parent_job is not None or options.root_job is not None
-        job = NewJob(
-            id=options.job_id or new_job_id(),
-            workspace_id=actor.workspace_id,
-            kind="script",
-            args=args,
-            tag=options.tag or script.tag or script.language,
-            created_by=actor.username,
-            permissioned_as=f"u/{script.created_by}" if script.on_behalf_of_email else actor.permissioned_as,
-            email=script.on_behalf_of_email or actor.email,
-            runnable_path=script.path,
-            script_hash=script.hash,
-            language=script.language,
-            entrypoint="preprocessor" if options.preprocess and script.has_preprocessor else None,
-            priority=script.priority or (CHILD_PRIORITY if child else 0),
-            timeout_s=_shortest(options.timeout_s, script.timeout),
-            parent_job=options.parent_job,
-            root_job=options.root_job,
-            trigger_kind=options.trigger_kind,
-            scheduled_for=options.scheduled_for,
-            visible_to_owner=not options.invisible_to_owner,
-        )
-        return await self._push(job, options)
+        return await self._push(actor, _script_job(actor, script, args, options), options)
 
     async def run_preview(self, actor: Actor, preview: Preview, options: LaunchOptions) -> UUID:
         """Push a run of code that is not deployed; its id. Raises InvalidInput for a language without a runtime."""
@@ -94,12 +75,14 @@ class Launches:
         if kind == "code":
             self._check_preview(preview)
         path = check_path(preview.path) if preview.path else None
+        args = _args_text(preview.args)
+        own_tag = preview.language if kind == "code" and preview.language else kind
         job = NewJob(
             id=options.job_id or new_job_id(),
             workspace_id=actor.workspace_id,
             kind="preview" if kind == "code" else kind,
-            args=_args_text(preview.args),
-            tag=options.tag or preview.tag or (preview.language if kind == "code" else kind) or kind,
+            args=args,
+            tag=tag_of(options.tag or preview.tag or own_tag, actor.workspace_id, args),
             created_by=actor.username,
             permissioned_as=actor.permissioned_as,
             email=actor.email,
@@ -107,13 +90,13 @@ class Launches:
             language=preview.language if kind == "code" else None,
             raw_code=preview.content if kind == "code" else None,
             raw_lock=preview.lock if kind == "code" else None,
-            timeout_s=_shortest(options.timeout_s, preview.timeout),
+            timeout_s=_shortest(options.timeout_s, _shortest(preview.timeout, None)),
             parent_job=options.parent_job,
             root_job=options.root_job,
             scheduled_for=options.scheduled_for,
             visible_to_owner=not options.invisible_to_owner,
         )
-        return await self._push(job, options)
+        return await self._push(actor, job, options)
 
     async def run_batch(
         self, actor: Actor, count: int, script: RunnableScript | None, args: str
@@ -122,24 +105,20 @@ class Launches:
         authorize(actor, "jobs", "run", f"scripts:{script.path}" if script else None)
         if not 0 < count <= MAX_BATCH:
             raise InvalidInput(f"A batch holds 1 to {MAX_BATCH} jobs, not {count}")
-        facts = {
-            "workspace_id": actor.workspace_id,
-            "kind": "noop" if script is None else "script",
-            "args": args,
-            "tag": "noop" if script is None else script.tag or script.language,
-            "created_by": actor.username,
-            "permissioned_as": actor.permissioned_as,
-            "email": actor.email,
-        }
-        if script is not None:
-            facts |= {
-                "runnable_path": script.path,
-                "script_hash": script.hash,
-                "language": script.language,
-                "timeout_s": script.timeout,
-                "priority": script.priority or 0,
-            }
-        jobs = [msgspec.convert(facts | {"id": new_job_id()}, NewJob) for _ in range(count)]
+        if script is None:
+            first = NewJob(
+                id=new_job_id(),
+                workspace_id=actor.workspace_id,
+                kind="noop",
+                args=args,
+                tag="noop",
+                created_by=actor.username,
+                permissioned_as=actor.permissioned_as,
+                email=actor.email,
+            )
+        else:
+            first = _script_job(actor, script, args, LaunchOptions())
+        jobs = [msgspec.structs.replace(first, id=new_job_id()) for _ in range(count)]
         async with self._database.transaction() as transaction:
             for start in range(0, count, BATCH_ROWS):
                 await store.push_jobs(transaction, jobs[start : start + BATCH_ROWS])
@@ -153,21 +132,60 @@ class Launches:
                 f"Scripts in {preview.language!r} cannot run here; supported are {', '.join(sorted(self._languages))}"
             )
 
-    async def _push(self, job: NewJob, options: LaunchOptions) -> UUID:
-        async with self._database.transaction() as transaction:
-            for ancestor in {options.parent_job, options.root_job} - {None}:
-                if await job_store.get_access(transaction, job.workspace_id, ancestor) is None:
-                    raise NotFound(f"Job {ancestor}, named as parent or root of the run, does not exist")
+    async def _push(self, actor: Actor, job: NewJob, options: LaunchOptions) -> UUID:
+        async with self._database.statement() as connection:
+            for ancestor in filter(None, {options.parent_job, options.root_job}):
+                await require_read_job(connection, actor, ancestor)
             if options.queue_limit is not None:
-                waiting = await job_store.count_queued(transaction, job.workspace_id)
+                waiting = await job_store.count_queued(connection, job.workspace_id)
                 if waiting > options.queue_limit:
                     raise InvalidInput(f"Number of queued job is too high: {waiting} > {options.queue_limit}")
-            await store.push_jobs(transaction, [job])
+            if options.scheduled_in_secs is not None and job.scheduled_for is None:
+                due = _after(await job_store.now(connection), options.scheduled_in_secs)
+                job = msgspec.structs.replace(job, scheduled_for=due)
+            try:
+                await store.push_jobs(connection, [job])
+            except Conflict:
+                raise Conflict(f"A job with id {job.id} exists already") from None
         return job.id
 
 
-def _shortest(*limits: int | None) -> int | None:
-    given = [limit for limit in limits if limit]
+def _script_job(actor: Actor, script: RunnableScript, args: str, options: LaunchOptions) -> NewJob:
+    child = options.parent_job is not None or options.root_job is not None
+    return NewJob(
+        id=options.job_id or new_job_id(),
+        workspace_id=actor.workspace_id,
+        kind="script",
+        args=args,
+        tag=tag_of(options.tag or script.tag or script.language, actor.workspace_id, args),
+        created_by=actor.username,
+        permissioned_as=f"u/{script.created_by}" if script.on_behalf_of_email else actor.permissioned_as,
+        email=script.on_behalf_of_email or actor.email,
+        runnable_path=script.path,
+        script_hash=script.hash,
+        language=script.language,
+        entrypoint="preprocessor" if options.preprocess and script.has_preprocessor else None,
+        priority=script.priority or (CHILD_PRIORITY if child else 0),
+        timeout_s=_shortest(options.timeout_s, script.timeout),
+        parent_job=options.parent_job,
+        root_job=options.root_job,
+        trigger_kind=options.trigger_kind,
+        scheduled_for=options.scheduled_for,
+        visible_to_owner=not options.invisible_to_owner,
+    )
+
+
+def _after(now: datetime, seconds: int) -> datetime:
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError:
+        raise InvalidInput(f"scheduled_in_secs {seconds} leads out of the calendar") from None
+
+
+def _shortest(asked: int | None, own: int | None) -> int | None:
+    if asked is not None and not 0 < asked < 2**31:
+        raise InvalidInput(f"timeout must be a number of seconds above 0, not {asked}")
+    given = [limit for limit in (asked, own) if limit]
     return min(given) if given else None
 
 

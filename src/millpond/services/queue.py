@@ -14,7 +14,7 @@ from millpond.model.jobs import Claim, Completion, Lane
 from millpond.model.results import canceled_result, error_result
 from millpond.store import queue as store
 from millpond.store import scripts as script_store
-from millpond.store.pool import Database
+from millpond.store.pool import Database, Transaction
 from millpond.store.queue import HeldJob, LeftClaim, LogChunk, ScriptSource, WorkerRegistration
 
 log = get_logger()
@@ -29,10 +29,15 @@ class Queue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def register(self, worker: WorkerRegistration) -> None:
-        """A worker comes up: it gets its lease, and predecessors under its name lose theirs."""
+    async def register(self, worker: WorkerRegistration, *, comes_back: bool = False) -> None:
+        """A worker comes up: it gets its lease, and predecessors under its name lose theirs.
+
+        One that `comes_back` after losing its lease takes nobody else's: two of one name would do so in turns for ever.
+        """
         async with self._database.transaction() as transaction:
             await store.register_worker(transaction, worker, LEASE_SECS)
+            if not comes_back:
+                await store.supersede_workers(transaction, worker)
 
     async def heartbeat(self, worker_id: UUID, jobs_done: int, *, draining: bool) -> list[HeldJob] | None:
         """Renew the lease; what the worker holds, with requests to cancel. None when the worker is no longer known."""
@@ -47,15 +52,24 @@ class Queue:
             await store.release_jobs(transaction, worker_id, count_rescue=False, most_rescues=MOST_RESCUES)
             await store.unregister_worker(transaction, worker_id)
 
+    async def give_back(self, worker_id: UUID, lease_tokens: list[int]) -> None:
+        """What a worker holds by the database but not by itself: the answer to a claim was lost, or its own code failed.
+
+        As after a rescue: the jobs run again, or end when that has been tried too often.
+        """
+        async with self._database.transaction() as transaction:
+            released, ended = await _give_up(transaction, worker_id, lease_tokens)
+        log.warning("claims_given_back", worker_id=str(worker_id), jobs_released=released, jobs_ended=ended)
+
     async def claim(
         self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str
     ) -> list[Claim]:
         """Take up to `limit` due jobs; empty when none is due or the worker's lease has run out."""
-        async with self._database.transaction() as transaction:
-            claims = await store.claim_jobs(transaction, worker_id, lane, tags, limit, sandbox)
+        async with self._database.statement() as connection:
+            claims = await store.claim_jobs(connection, worker_id, lane, tags, limit, sandbox)
             for claim in claims:
                 if claim.rescues:
-                    await store.clear_log(transaction, claim.workspace_id, claim.job_id)
+                    await store.clear_log(connection, claim.workspace_id, claim.job_id)
             return claims
 
     async def next_due(self, lane: Lane, tags: list[str] | None) -> float | None:
@@ -64,12 +78,12 @@ class Queue:
             return await store.next_due(connection, lane, tags)
 
     async def complete(self, completions: Sequence[Completion]) -> set[UUID]:
-        """Record how jobs ended, in one transaction; the ids whose claim was still current.
+        """Record how jobs ended, in one statement; the ids whose claim was still current.
 
         The others were cancelled, rescued after a missed heartbeat, or deleted: nothing is changed for them.
         """
-        async with self._database.transaction() as transaction:
-            done = await store.complete_jobs(transaction, completions)
+        async with self._database.statement() as connection:
+            done = await store.complete_jobs(connection, completions)
         for completion in completions:
             if completion.claim.job_id not in done:
                 log.warning(
@@ -114,22 +128,36 @@ class Queue:
             dead = await store.dead_workers(connection)
         for worker_id in dead:
             async with self._database.transaction() as transaction:
-                released = await store.release_jobs(
-                    transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES
-                )
-                left = await store.claims_of(transaction, worker_id)
-                for claim in left:
-                    await store.end_claim(transaction, claim, *_ending_of(claim))
+                if await store.lock_lease(transaction, worker_id):
+                    continue  # renewed since it was listed
+                released, ended = await _give_up(transaction, worker_id, None)
                 await store.unregister_worker(transaction, worker_id)
-            log.warning("worker_lost", worker_id=str(worker_id), jobs_released=released, jobs_ended=len(left))
-            moved += released + len(left)
+            log.warning("worker_lost", worker_id=str(worker_id), jobs_released=released, jobs_ended=ended)
+            moved += released + ended
         return moved
 
 
-def _ending_of(claim: LeftClaim) -> tuple[str, str]:
-    if claim.cancellation is not None:
-        return "canceled", canceled_result(claim.cancellation.by, claim.cancellation.reason)
-    return "failure", error_result(
-        "WorkerLost",
-        f"The worker died while running this job, {claim.rescues + 1} times in a row; it is not tried again",
+async def _give_up(
+    transaction: Transaction, worker_id: UUID, lease_tokens: list[int] | None
+) -> tuple[int, int]:
+    """Return a worker's claims to the queue, and end those that must not run again; the numbers of both."""
+    released = await store.release_jobs(
+        transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES, lease_tokens=lease_tokens
     )
+    left = await store.claims_of(transaction, worker_id, lease_tokens)
+    for claim in left:
+        status, name, message = _ending_of(claim)
+        why = claim.cancellation
+        result = error_result(name, message) if why is None else canceled_result(why.by, why.reason)
+        await store.end_claim(transaction, claim, status, result)
+        if claim.kind == "dependencies" and claim.script_hash is not None:
+            await script_store.record_lock(transaction, claim.workspace_id, claim.script_hash, None, message)
+    return released, len(left)
+
+
+def _ending_of(claim: LeftClaim) -> tuple[str, str, str]:
+    if claim.cancellation is not None:
+        return "canceled", "Canceled", f"Job canceled: {claim.cancellation.reason} by {claim.cancellation.by}"
+    times = claim.rescues + 1
+    message = f"The worker died while running this job, {times} times in a row; it is not tried again"
+    return "failure", "WorkerLost", message

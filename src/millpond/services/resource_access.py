@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from millpond.model.actors import Actor
-from millpond.model.permissions import can_read, scope_allows
+from millpond.model.permissions import can_read, can_write, scope_allows
 from millpond.model.resources import STATE
 from millpond.services.authorization import require_read, require_write
 
@@ -22,6 +22,11 @@ def require_write_resource(
     """Raises PermissionDenied unless the actor may create, change or delete the resource."""
     if not _is_own_state(actor, path, resource_type):
         require_write(actor, "resource", path, extra_perms)
+
+
+def may_write_without_grant(actor: Actor, path: str, resource_type: str) -> bool:
+    """Whether the actor may write the path by its own rights, so that what the row grants cannot matter."""
+    return _is_own_state(actor, path, resource_type) or can_write(actor, path, {})
 
 
 def may_follow_resource(actor: Actor, path: str, resource_type: str, extra_perms: Mapping[str, bool]) -> bool:

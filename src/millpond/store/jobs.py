@@ -21,13 +21,12 @@ _SQL = load("jobs")
 class JobAccess(NamedTuple):
     """What decides who may see a job."""
 
+    id: UUID
     created_by: str
     runnable_path: str | None
     visible_to_owner: bool
-    parent_job: UUID | None
-    root_job: UUID | None
     kind: str
-    schedule_path: str | None
+    script_hash: int | None
 
 
 class JobProgress(NamedTuple):
@@ -64,10 +63,10 @@ async def get_job(transaction: Transaction, workspace_id: str, job_id: UUID) -> 
     return None if row is None else _job(row, carried=True, code=row)
 
 
-async def get_access(transaction: Transaction, workspace_id: str, job_id: UUID) -> JobAccess | None:
-    """What decides who may see a job."""
-    row = await transaction.fetch_row(_SQL["get_access"], workspace_id, job_id)
-    return None if row is None else JobAccess(**{name: row[name] for name in JobAccess._fields})
+async def get_lineage(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[JobAccess]:
+    """What decides who may see a job: the job first, then those it was started by; empty when there is no such job."""
+    rows = await transaction.fetch(_SQL["get_lineage"], workspace_id, job_id)
+    return [JobAccess(**{name: row[name] for name in JobAccess._fields}) for row in rows]
 
 
 async def get_progress(transaction: Transaction, workspace_id: str, job_id: UUID) -> JobProgress | None:
@@ -165,10 +164,13 @@ async def count_queued(transaction: Transaction, workspace_id: str) -> int:
 
 
 async def count_completed(
-    transaction: Transaction, workspace_id: str, after: datetime | None, statuses: list[str] | None
+    transaction: Transaction, workspace_id: str, within_secs: int | None, statuses: list[str] | None
 ) -> int:
-    """Jobs that ended."""
-    return cast("int", await transaction.fetch_value(_SQL["count_completed"], workspace_id, after, statuses))
+    """Jobs that ended within so many seconds, or at all."""
+    seconds = None if within_secs is None else float(within_secs)
+    return cast(
+        "int", await transaction.fetch_value(_SQL["count_completed"], workspace_id, seconds, statuses)
+    )
 
 
 async def queue_position(transaction: Transaction, workspace_id: str, scheduled_for_ms: int) -> int:
@@ -195,6 +197,11 @@ async def worker_is_draining(transaction: Transaction, workspace_id: str, job_id
     return bool(await transaction.fetch_value(_SQL["worker_is_draining"], workspace_id, job_id))
 
 
+async def now(transaction: Transaction) -> datetime:
+    """The instant, by the database."""
+    return cast("datetime", await transaction.fetch_value(_SQL["now"]))
+
+
 async def database_clock(transaction: Transaction) -> int:
     """Milliseconds since 1970, by the database."""
     return cast("int", await transaction.fetch_value(_SQL["database_clock"]))
@@ -219,9 +226,10 @@ def _add_common(query: Composition, actor: Actor, filters: JobFilters) -> None:
         "trigger_kind",
         "is_flow_step",
         "has_null_parent",
-        "before_id",
+        "is_not_schedule",
     ):
         query.add_if_given(f"filter_{name}", getattr(filters, name))
+    query.add_if_given("filter_before_id" if filters.order_desc else "filter_after_id", filters.before_id)
 
 
 async def _fetch(

@@ -81,13 +81,24 @@ class HeldJob(NamedTuple):
 
 
 class LeftClaim(NamedTuple):
-    """A claim left with a dead worker."""
+    """A claim left with a worker that runs it no more."""
 
     workspace_id: str
     job_id: UUID
     lease_token: int
     rescues: int
     cancellation: Cancellation | None
+    kind: str
+    script_hash: int | None
+
+
+class QueuedFacts(NamedTuple):
+    """What decides how a job in the queue is cancelled."""
+
+    job_id: UUID
+    state: str
+    kind: str
+    script_hash: int | None
 
 
 class LogChunk(NamedTuple):
@@ -95,6 +106,7 @@ class LogChunk(NamedTuple):
 
     workspace_id: str
     job_id: UUID
+    lease_token: int
     kind: str
     chunk: int
     start_character: int
@@ -122,6 +134,8 @@ async def next_due(transaction: Transaction, lane: Lane, tags: list[str] | None)
 
 async def complete_jobs(transaction: Transaction, completions: Sequence[Completion]) -> set[UUID]:
     """End jobs; the ids of those whose claim was still current."""
+    # In the order of ids, as cancellations lock.
+    completions = sorted(completions, key=lambda done: done.claim.job_id)
     rows = await transaction.fetch(
         _SQL["complete_jobs"],
         [done.claim.workspace_id for done in completions],
@@ -137,12 +151,17 @@ async def complete_jobs(transaction: Transaction, completions: Sequence[Completi
     return {row["job_id"] for row in rows}
 
 
-async def cancel_queued(
+async def lock_tree(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[QueuedFacts]:
+    """What is in the queue of a job and of all below it, held until the transaction ends."""
+    rows = await transaction.fetch(_SQL["lock_tree"], workspace_id, job_id)
+    return [QueuedFacts(row["job_id"], row["state"], row["kind"], row["script_hash"]) for row in rows]
+
+
+async def end_canceled(
     transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation
-) -> bool:
-    """End a job nobody holds; False when it runs or is gone."""
-    rows = await transaction.fetch(_SQL["cancel_queued"], workspace_id, job_id, result, why.by, why.reason)
-    return bool(rows)
+) -> None:
+    """End a job in the queue, whether it waits or runs."""
+    await transaction.execute(_SQL["end_canceled"], workspace_id, job_id, result, why.by, why.reason)
 
 
 async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation) -> bool:
@@ -150,23 +169,8 @@ async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID
     return bool(await transaction.fetch(_SQL["flag_running"], workspace_id, job_id, why.by, why.reason))
 
 
-async def take_over_running(
-    transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation
-) -> bool:
-    """End a running job without its worker; False when it does not run."""
-    taken = await transaction.fetch_value(
-        _SQL["take_over_running"], workspace_id, job_id, result, why.by, why.reason
-    )
-    return taken == 1
-
-
-async def children_of(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[UUID]:
-    """Jobs below a job that have not ended."""
-    return [row["id"] for row in await transaction.fetch(_SQL["children_of"], workspace_id, job_id)]
-
-
 async def register_worker(transaction: Transaction, worker: WorkerRegistration, lease_secs: float) -> None:
-    """Record a worker and its lease, and end the leases of its predecessors under the same name."""
+    """Record a worker and its lease."""
     await transaction.execute(
         _SQL["register_worker"],
         worker.id,
@@ -179,6 +183,10 @@ async def register_worker(transaction: Transaction, worker: WorkerRegistration, 
         worker.sandbox,
         lease_secs,
     )
+
+
+async def supersede_workers(transaction: Transaction, worker: WorkerRegistration) -> None:
+    """End the leases of a worker's predecessors under the same name."""
     await transaction.execute(_SQL["supersede_worker"], worker.host, worker.name, worker.id)
 
 
@@ -205,11 +213,26 @@ async def unregister_worker(transaction: Transaction, worker_id: UUID) -> None:
 
 
 async def release_jobs(
-    transaction: Transaction, worker_id: UUID, *, count_rescue: bool, most_rescues: int
+    transaction: Transaction,
+    worker_id: UUID,
+    *,
+    count_rescue: bool,
+    most_rescues: int,
+    lease_tokens: list[int] | None = None,
 ) -> int:
-    """Give a worker's jobs back to the queue; the number given back. Cancelled ones, and those rescued too often, stay."""
-    rows = await transaction.fetch(_SQL["release_jobs"], worker_id, int(count_rescue), most_rescues)
+    """Give a worker's jobs, or some of them, back to the queue; their number.
+
+    Cancelled ones, and those rescued too often, stay.
+    """
+    rows = await transaction.fetch(
+        _SQL["release_jobs"], worker_id, int(count_rescue), most_rescues, lease_tokens
+    )
     return len(rows)
+
+
+async def lock_lease(transaction: Transaction, worker_id: UUID) -> bool:
+    """Whether a worker's lease stands; it is not renewed before the transaction ends."""
+    return bool(await transaction.fetch_value(_SQL["lock_lease"], worker_id))
 
 
 async def dead_workers(transaction: Transaction) -> list[UUID]:
@@ -217,8 +240,10 @@ async def dead_workers(transaction: Transaction) -> list[UUID]:
     return [row["id"] for row in await transaction.fetch(_SQL["dead_workers"])]
 
 
-async def claims_of(transaction: Transaction, worker_id: UUID) -> list[LeftClaim]:
-    """Claims still naming a worker."""
+async def claims_of(
+    transaction: Transaction, worker_id: UUID, lease_tokens: list[int] | None = None
+) -> list[LeftClaim]:
+    """Claims still naming a worker: all, or those of some lease tokens."""
     return [
         LeftClaim(
             row["workspace_id"],
@@ -226,8 +251,10 @@ async def claims_of(transaction: Transaction, worker_id: UUID) -> list[LeftClaim
             row["lease_token"],
             row["rescues"],
             _cancellation(row["canceled_by"], row["canceled_reason"]),
+            row["kind"],
+            row["script_hash"],
         )
-        for row in await transaction.fetch(_SQL["claims_of"], worker_id)
+        for row in await transaction.fetch(_SQL["claims_of"], worker_id, lease_tokens)
     ]
 
 
@@ -248,7 +275,7 @@ async def end_claim(transaction: Transaction, claim: LeftClaim, status: str, res
 
 
 async def append_logs(transaction: Transaction, chunks: Sequence[LogChunk]) -> None:
-    """Store log chunks; one already stored is left as it is."""
+    """Store log chunks of current claims; those of lost ones are left out."""
     await transaction.execute(_SQL["append_logs"], *[list(column) for column in zip(*chunks, strict=True)])
 
 

@@ -133,6 +133,12 @@ async def insert_resource(
     return inserted == 1
 
 
+async def put_state(transaction: Transaction, actor: Actor, new: NewResource) -> bool:
+    """Create or overwrite a state; False when a resource of another type is at its path."""
+    values = (actor.workspace_id, new.path, text(new.value), new.description, actor.username)
+    return await transaction.execute(_SQL["put_state"], *values) == 1
+
+
 async def update_resource(
     transaction: Transaction, workspace_id: str, path: str, change: ResourceChange
 ) -> None:

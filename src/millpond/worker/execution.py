@@ -141,7 +141,7 @@ def masked(completion: Completion, output: JobLog) -> Completion:
     """A failed completion with secrets replaced in its error; results of successful jobs are data and stay."""
     if completion.status != "failure":
         return completion
-    return msgspec.structs.replace(completion, result=output.mask.apply(completion.result))
+    return msgspec.structs.replace(completion, result=output.mask.apply_to_error(completion.result))
 
 
 def _completion(claim: Claim, outcome: Outcome, labels: Sequence[str]) -> Completion:

@@ -24,7 +24,9 @@ class JobLog:
         self._room_bytes = cap_bytes
         self._cap_bytes = cap_bytes
         self._capped = False
+        # Where the text taken so far stops: at the start of a line, within a log line, or within a stream line.
         self._line_start = True
+        self._in_stream_line = False
         self._partial = ""
         self._text: list[str] = []
         self._stream: list[str] = []
@@ -35,12 +37,13 @@ class JobLog:
         """Take output, in order. What comes after the cap is dropped, with one mark."""
         if self._capped:
             return
-        if len(chunk) > self._room_bytes:
-            chunk = chunk[: self._room_bytes]
+        fits = len(chunk) <= self._room_bytes
+        kept = chunk if fits else chunk[: self._room_bytes]
+        self._room_bytes -= len(kept)
+        self._take(self._decoder.decode(kept, final=not fits))
+        if not fits:
             self._capped = True
-        self._room_bytes -= len(chunk)
-        self._take(self._decoder.decode(chunk))
-        if self._capped:
+            self._end_stream_line()
             self._take(f"\n[millpond: the log reached {self._cap_bytes} bytes; what follows is not kept]\n")
         self._on_output(self)
 
@@ -51,15 +54,13 @@ class JobLog:
     @property
     def has_output(self) -> bool:
         """Whether something waits to be stored."""
-        return bool(self._text or self._stream)
+        return bool(self._text or self._stream or self._partial)
 
     def take_chunks(self, *, last: bool) -> list[LogChunk]:
         """What is ready to be stored, masked; with `last`, everything there is."""
         if last:
             self._take(self._decoder.decode(b"", final=True))
-            if self._partial:
-                self._end_line(self._partial)
-                self._partial = ""
+            self._end_stream_line()
         text = "".join(self._text)
         held = 0 if last else self.mask.held_back(text)
         self._text = [text[len(text) - held :]] if held else []
@@ -68,53 +69,72 @@ class JobLog:
             self._chunk("log", ready[start : start + CHUNK_CHARACTERS])
             for start in range(0, len(ready), CHUNK_CHARACTERS)
         ]
-        if self._stream:
-            chunks += [self._chunk("stream", piece) for piece in self._stream]
-            self._stream = []
+        chunks += [self._chunk("stream", piece) for piece in self._stream]
+        self._stream = []
         return chunks
 
     def _take(self, text: str) -> None:
         if not text:
             return
         text = text.replace("\x00", "\ufffd")
-        if STREAM_MARK not in text and not self._partial and not self._may_begin_mark(text):
+        if not self._concerns_stream(text):
             self._text.append(text)
             self._line_start = text.endswith("\n")
             return
         lines = (self._partial + text).split("\n")
         self._partial = ""
         for line in lines[:-1]:
-            self._end_line(line + "\n")
-        self._keep_partial(lines[-1])
+            self._take_line(line, ended=True)
+        if lines[-1]:
+            self._take_line(lines[-1], ended=False)
 
-    def _keep_partial(self, rest: str) -> None:
-        if not rest:
-            return
-        undecided = self._line_start and (
-            STREAM_MARK.startswith(rest[: len(STREAM_MARK)]) or rest.startswith(STREAM_MARK)
-        )
-        if undecided and len(rest) < LONGEST_HELD_LINE:
-            self._partial = rest
-        else:
-            self._end_line(rest)
-
-    def _end_line(self, line: str) -> None:
-        if self._line_start and line.startswith(STREAM_MARK):
-            self._stream.append(line[len(STREAM_MARK) :].rstrip("\n").replace("\\n", "\n"))
-            self._line_start = True
-            return
-        self._text.append(line)
-        self._line_start = line.endswith("\n")
-
-    def _may_begin_mark(self, text: str) -> bool:
+    def _concerns_stream(self, text: str) -> bool:
+        if self._partial or self._in_stream_line or STREAM_MARK in text:
+            return True
         last_line = text.rpartition("\n")[2]
         at_start = self._line_start or "\n" in text
-        return at_start and bool(last_line) and STREAM_MARK.startswith(last_line[: len(STREAM_MARK)])
+        return at_start and bool(last_line) and STREAM_MARK.startswith(last_line)
+
+    def _take_line(self, line: str, *, ended: bool) -> None:
+        """Take the rest of the present line, or a part of it when it has not `ended`."""
+        begins = self._line_start and line.startswith(STREAM_MARK)
+        if self._in_stream_line or begins:
+            self._take_stream(line.removeprefix(STREAM_MARK) if begins else line, begins=begins, ended=ended)
+        elif self._line_start and not ended and STREAM_MARK.startswith(line):
+            self._partial = line
+        else:
+            self._text.append(f"{line}\n" if ended else line)
+            self._line_start = ended
+
+    def _take_stream(self, piece: str, *, begins: bool, ended: bool) -> None:
+        # A chunk of the stream is one line, so it waits for its end; one that is very long goes out in parts.
+        if not ended and len(piece) < LONGEST_HELD_LINE:
+            self._partial = f"{STREAM_MARK}{piece}" if begins else piece
+            return
+        # An escape is not torn apart.
+        torn = "" if ended else piece[len(piece.rstrip("\\")) :]
+        whole = piece.removesuffix(torn) if torn else piece
+        if whole or begins:
+            self._stream.append(whole.replace("\\n", "\n"))
+        self._partial = torn
+        self._in_stream_line = not ended
+        self._line_start = ended
+
+    def _end_stream_line(self) -> None:
+        if not self._partial and not self._in_stream_line:
+            return
+        rest, self._partial = self._partial, ""
+        if self._in_stream_line or rest.startswith(STREAM_MARK):
+            self._take_line(rest, ended=True)
+        else:
+            self._text.append(rest)
+            self._line_start = False
 
     def _chunk(self, kind: str, content: str) -> LogChunk:
         chunk = LogChunk(
             self.claim.workspace_id,
             self.claim.job_id,
+            self.claim.lease_token,
             kind,
             self._chunks[kind],
             self._characters[kind],

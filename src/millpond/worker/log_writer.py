@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from millpond.base.errors import MillpondError
+from millpond.base.errors import MillpondError, Unavailable
 from millpond.base.log import get_logger
 from millpond.services.queue import Queue
 from millpond.services.secrets_seen import SeenSecret
@@ -64,9 +64,19 @@ class LogWriter:
             for job_log in logs:
                 self._waiting.pop(job_log, None)
                 self._unsent += job_log.take_chunks(last=last)
-            if self._unsent:
-                await self._queue.append_logs(self._unsent)
-                self._unsent = []
+            await self._send()
+
+    async def _send(self) -> None:
+        if not self._unsent:
+            return
+        try:
+            await self._queue.append_logs(self._unsent)
+        except Unavailable:
+            raise
+        except MillpondError as error:
+            # Kept, it would stand in the way of every other job's log for ever.
+            log.error("log_chunks_refused", chunks=len(self._unsent), error=error.message)
+        self._unsent = []
 
     async def _learn_secrets(self, logs: list[JobLog]) -> None:
         by_workspace: dict[str, list[JobLog]] = defaultdict(list)
@@ -74,8 +84,17 @@ class LogWriter:
             by_workspace[job_log.claim.workspace_id].append(job_log)
         for workspace_id, members in by_workspace.items():
             known = [number for member in members for number in member.secret_numbers]
-            seen = await self._secrets_seen(workspace_id, [member.claim.job_id for member in members], known)
+            seen = await self._secrets_seen(workspace_id, _readers(members), known)
             # Jobs that print at the same moment mask each other's secrets too: harmless, and one query for all.
             for member in members:
                 member.secret_numbers += [secret.number for secret in seen]
                 member.mask.add(secret.value for secret in seen)
+
+
+def _readers(logs: list[JobLog]) -> list[UUID]:
+    """The jobs, and those above them: what a parent has read is masked in what its children print."""
+    ids: dict[UUID | None, None] = {}
+    for job_log in logs:
+        claim = job_log.claim
+        ids.update(dict.fromkeys((claim.job_id, claim.parent_job, claim.root_job)))
+    return [job_id for job_id in ids if job_id is not None]

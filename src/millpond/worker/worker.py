@@ -36,10 +36,10 @@ log = get_logger()
 HEARTBEAT_SECS = 2.0
 LONGEST_IDLE_SECS = 5.0
 SHORTEST_IDLE_SECS = 0.05
-DRAIN_LOOK_SECS = 0.02
 INLINE_SLOTS = 400
 COMPLETIONS_A_WRITE = 200
 RETRY_SECS = 0.5
+ABANDON_SECS = 10.0
 
 
 class Worker:
@@ -66,7 +66,11 @@ class Worker:
         self._runtimes = runtimes
         self._name = name
         self._sandbox = sandbox
-        self._running: dict[UUID, RunningJob] = {}
+        self._held: dict[int, Claim] = {}
+        self._unknown_since: dict[int, float] = {}
+        self._all_ended = asyncio.Event()
+        self._all_ended.set()
+        self._running: dict[int, RunningJob] = {}
         self._stopping = asyncio.Event()
         self._jobs_done = 0
         self._completions: Batcher[Completion, bool] = Batcher(
@@ -123,6 +127,7 @@ class Worker:
             claims = await self._claim(lane, free) if free else []
             for claim in claims:
                 free -= 1
+                self._hold(claim)
                 task = asyncio.create_task(self._run_job(claim), name=f"job {claim.job_id}")
                 tasks.add(task)
                 task.add_done_callback(release)
@@ -147,19 +152,33 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(woken.wait(), wait)
 
+    def _hold(self, claim: Claim) -> None:
+        self._held[claim.lease_token] = claim
+        self._all_ended.clear()
+
     async def _run_job(self, claim: Claim) -> None:
+        try:
+            await self._run_claim(claim)
+        except Exception as error:  # the door of a job's run: the heartbeat gives back what was not completed
+            log.error("job_not_completed", job_id=str(claim.job_id), exc_info=error)
+        finally:
+            del self._held[claim.lease_token]
+            if not self._held:
+                self._all_ended.set()
+
+    async def _run_claim(self, claim: Claim) -> None:
         if claim.kind in INLINE_KINDS:
             await self._store(Ending(inline_completion(claim)))
             return
         output = JobLog(claim, self._settings.job_log_bytes, self._logs.wake)
         task = asyncio.create_task(self._executor.run(claim, output), name=f"run {claim.job_id}")
-        running = self._running[claim.job_id] = RunningJob(claim, task)
+        running = self._running[claim.lease_token] = RunningJob(claim, task)
         try:
             ending = await running.ended()
             if ending is not None:
                 await self._end(ending, output)
         finally:
-            del self._running[claim.job_id]
+            del self._running[claim.lease_token]
 
     async def _end(self, ending: Ending, output: JobLog) -> None:
         failed = ending.completion.status == "failure"
@@ -174,7 +193,8 @@ class Worker:
             # The database refuses the result itself: the job ends by name instead of being run again and again.
             result = error_result("ResultNotStored", f"The result cannot be stored: {error.message}")
             refused = msgspec.structs.replace(completion, status="failure", result=result, labels=None)
-            await self._until_reached(lambda: self._queue.complete([refused]))
+            failed = Ending(refused, lock_error=error.message)
+            await self._until_reached(lambda: self._store_once(failed))
         self._jobs_done += 1
 
     async def _store_once(self, ending: Ending) -> None:
@@ -212,6 +232,7 @@ class Worker:
                     await self._start_over()
                 else:
                     self._compare(held, asked_at)
+                    await self._give_back_unknown(held)
             except MillpondError as error:
                 log.warning("heartbeat_failed", error=error.message)
             with suppress(TimeoutError):
@@ -228,22 +249,32 @@ class Worker:
             elif running.claimed_at < asked_at:
                 running.abandon()
 
+    async def _give_back_unknown(self, held: Sequence[HeldJob]) -> None:
+        # A claim may be committed while its answer is still on the way: only what stays unknown for a while is lost.
+        now = time.monotonic()
+        unknown = {job.lease_token for job in held} - self._held.keys()
+        self._unknown_since = {token: self._unknown_since.get(token, now) for token in unknown}
+        lost = sorted(token for token, since in self._unknown_since.items() if now - since >= HEARTBEAT_SECS)
+        if lost:
+            await self._queue.give_back(self.id, lost)
+
     async def _start_over(self) -> None:
         # The lease ran out while this process was stopped or cut off, and its jobs were given to others.
         log.warning("lease_lost", worker_id=str(self.id), jobs=len(self._running))
         for running in list(self._running.values()):
             running.abandon()
+        # Until it is registered anew it claims nothing: a job it gets back must not meet its own earlier attempt.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), ABANDON_SECS)
         self.id = uuid4()
-        await self._queue.register(self._registration())
+        await self._queue.register(self._registration(), comes_back=True)
 
     async def _drain(self) -> None:
-        deadline = time.monotonic() + self._settings.drain_secs
-        while self._running and time.monotonic() < deadline:
-            await asyncio.sleep(DRAIN_LOOK_SECS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), self._settings.drain_secs)
         for running in list(self._running.values()):
             running.abandon()
-        while self._running:
-            await asyncio.sleep(DRAIN_LOOK_SECS)
+        await self._all_ended.wait()
 
     def _registration(self) -> WorkerRegistration:
         return WorkerRegistration(

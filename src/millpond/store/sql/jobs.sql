@@ -13,9 +13,17 @@ SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language,
   LEFT JOIN job_completed c ON c.workspace_id = j.workspace_id AND c.job_id = j.id
  WHERE j.workspace_id = $1 AND j.id = $2
 
--- name: get_access
--- What decides who may see a job, and its parents' ids.
-SELECT created_by, runnable_path, visible_to_owner, parent_job, root_job, kind, schedule_path FROM job WHERE workspace_id = $1 AND id = $2
+-- name: get_lineage
+-- What decides who may see a job: the job itself, then the jobs it was started by, nearest first. A chosen root counts
+-- as the next one up where no parent is named.
+WITH RECURSIVE line AS (
+    SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash, coalesce(parent_job, root_job) AS above, 0 AS depth
+      FROM job WHERE workspace_id = $1 AND id = $2
+     UNION ALL
+    SELECT j.id, j.created_by, j.runnable_path, j.visible_to_owner, j.kind, j.script_hash, coalesce(j.parent_job, j.root_job), l.depth + 1
+      FROM line l JOIN job j ON j.workspace_id = $1 AND j.id = l.above WHERE l.depth < 500
+)
+SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash FROM line ORDER BY depth
 
 -- name: get_progress
 -- Where a job stands, small enough to be asked often.
@@ -34,8 +42,8 @@ SELECT status, result, started_at, duration_ms, deleted FROM job_completed WHERE
 SELECT args FROM job WHERE workspace_id = $1 AND id = $2
 
 -- name: set_percent
--- Progress of a running job, 0 to 100.
-UPDATE job_queue SET percent = $3 WHERE workspace_id = $1 AND job_id = $2
+-- Progress of a running job, 0 to 99.
+UPDATE job_queue SET percent = $3 WHERE workspace_id = $1 AND job_id = $2 AND state = 'running'
 
 -- name: read_log
 -- Chunks of one kind that reach beyond a character.
@@ -119,8 +127,8 @@ AND j.created_at > $?
 AND j.kind = ANY ($?::text[])
 
 -- name: filter_args
--- Arguments holding this JSON.
-AND j.args::text::jsonb @> $?::jsonb
+-- Arguments holding this JSON. What is valid JSON but no jsonb (NUL, numbers beyond numeric) matches nothing.
+AND CASE WHEN j.args::text ~ '\\u0000|[eE]\+?\d{4}' THEN false ELSE j.args::text::jsonb @> $?::jsonb END
 
 -- name: filter_tag
 -- Its tag.
@@ -139,8 +147,16 @@ AND (j.flow_step_id IS NOT NULL) = $?
 AND (j.parent_job IS NULL) = $?
 
 -- name: filter_before_id
--- Keyset paging: made before that job.
-AND j.id < $?
+-- Keyset paging, newest first: what comes after that job in the list.
+AND (j.created_at, j.id) < (SELECT b.created_at, b.id FROM job b WHERE b.workspace_id = $1 AND b.id = $?)
+
+-- name: filter_after_id
+-- Keyset paging, oldest first.
+AND (j.created_at, j.id) > (SELECT b.created_at, b.id FROM job b WHERE b.workspace_id = $1 AND b.id = $?)
+
+-- name: filter_is_not_schedule
+-- Whether something else than a schedule started it.
+AND (j.schedule_path IS NULL) = $?
 
 -- name: filter_queued_started_before
 -- Began before, while running.
@@ -191,8 +207,8 @@ AND c.status = ANY ($?::text[])
 AND c.labels @> $?::text[]
 
 -- name: filter_result
--- A result holding this JSON.
-AND c.result::text::jsonb @> $?::jsonb
+-- A result holding this JSON; what is no jsonb matches nothing.
+AND CASE WHEN c.result::text ~ '\\u0000|[eE]\+?\d{4}' THEN false ELSE c.result::text::jsonb @> $?::jsonb END
 
 -- name: newest_first
 -- The order of lists; follows the filters.
@@ -207,9 +223,9 @@ ORDER BY j.created_at, j.id LIMIT $? OFFSET $?
 SELECT count(*) FROM job_queue WHERE workspace_id = $1 AND state = 'queued' AND scheduled_for <= now()
 
 -- name: count_completed
--- How much has ended since an instant, or at all.
+-- How much has ended within the last $2 seconds, or at all.
 SELECT count(*) FROM job_completed
- WHERE workspace_id = $1 AND ($2::timestamptz IS NULL OR completed_at > $2) AND ($3::text[] IS NULL OR status = ANY ($3))
+ WHERE workspace_id = $1 AND ($2::double precision IS NULL OR completed_at > now() - make_interval(secs => $2)) AND ($3::text[] IS NULL OR status = ANY ($3))
 
 -- name: queue_position
 -- How many due jobs stand before an instant.
@@ -231,6 +247,10 @@ UPDATE job SET args = '{}' WHERE workspace_id = $1 AND id IN (SELECT job_id FROM
 -- name: database_clock
 -- Milliseconds since 1970, by the database.
 SELECT (extract(epoch FROM now()) * 1000)::bigint
+
+-- name: now
+-- The instant, by the database.
+SELECT now()
 
 -- name: worker_is_draining
 -- Whether the worker that runs a job is about to stop.

@@ -76,17 +76,6 @@ WITH given AS (
 )
 SELECT d.job_id FROM done d LEFT JOIN told ON true
 
--- name: cancel_queued
--- End a job that no worker holds; nothing when it runs or is gone.
-WITH gone AS (
-    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND state = 'queued' RETURNING job_id
-), done AS (
-    INSERT INTO job_completed (workspace_id, job_id, status, result, duration_ms, canceled_by, canceled_reason)
-    SELECT $1, job_id, 'canceled', $3::json, 0, $4, $5 FROM gone
-    RETURNING job_id
-)
-SELECT pg_notify('millpond_completed', job_id::text) FROM done
-
 -- name: flag_running
 -- Ask the worker that holds a job to end it.
 WITH flagged AS (
@@ -96,30 +85,34 @@ WITH flagged AS (
 )
 SELECT pg_notify('millpond_cancel', job_id::text) FROM flagged
 
--- name: take_over_running
--- End a running job whatever its worker does: its lease token is void from here on.
+-- name: end_canceled
+-- End a job whether it waits or runs: a lease token is void from here on, and its worker kills the process.
 WITH gone AS (
-    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND state = 'running'
-    RETURNING job_id, started_at, worker_id, sandbox
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 RETURNING job_id, started_at, worker_id, sandbox
 ), done AS (
     INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, canceled_by, canceled_reason, worker_id, sandbox)
-    SELECT $1, job_id, 'canceled', $3::json, started_at, greatest(0, extract(epoch FROM now() - started_at) * 1000)::bigint, $4, $5,
-           worker_id, sandbox
+    SELECT $1, job_id, 'canceled', $3::json, started_at,
+           greatest(0, coalesce(extract(epoch FROM clock_timestamp() - started_at), 0) * 1000)::bigint, $4, $5, worker_id, sandbox
       FROM gone
-    RETURNING job_id
-), told AS MATERIALIZED (
-    SELECT pg_notify('millpond_cancel', job_id::text), pg_notify('millpond_completed', job_id::text) FROM done
+    RETURNING job_id, worker_id
 )
-SELECT count(*) FROM told
+SELECT pg_notify('millpond_completed', job_id::text),
+       CASE WHEN worker_id IS NOT NULL THEN pg_notify('millpond_cancel', job_id::text) END
+  FROM done
 
--- name: children_of
--- Jobs in the queue below a job, at any depth.
-WITH RECURSIVE below AS (
-    SELECT id, 1 AS depth FROM job WHERE workspace_id = $1 AND parent_job = $2
+-- name: lock_tree
+-- Hold what is in the queue of a job and of all below it, so that its state stands still while it is cancelled. In the
+-- order of ids, as completions lock: neither waits for the other in a circle.
+WITH RECURSIVE tree AS (
+    SELECT id, kind, script_hash, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
-    SELECT j.id, b.depth + 1 FROM job j JOIN below b ON j.parent_job = b.id WHERE j.workspace_id = $1 AND b.depth < 500
+    SELECT j.id, j.kind, j.script_hash, t.depth + 1
+      FROM job j JOIN tree t ON j.parent_job = t.id WHERE j.workspace_id = $1 AND t.depth < 500
 )
-SELECT b.id FROM below b JOIN job_queue q ON q.workspace_id = $1 AND q.job_id = b.id
+SELECT q.job_id, q.state, t.kind, t.script_hash
+  FROM tree t JOIN job_queue q ON q.workspace_id = $1 AND q.job_id = t.id
+ ORDER BY q.job_id
+   FOR UPDATE OF q
 
 -- name: register_worker
 -- A worker comes up, with its lease.
@@ -146,11 +139,12 @@ DELETE FROM worker WHERE id = $1
 UPDATE worker SET lease_until = now() WHERE host = $1 AND name = $2 AND id <> $3 AND lease_until > now()
 
 -- name: release_jobs
--- Give back jobs of a worker that is stopping, or whose lease has run out: they are claimed again by whoever is next.
+-- Give back jobs of a worker: all, or those with the lease tokens $4. They are claimed again by whoever is next.
 WITH released AS (
     UPDATE job_queue
        SET state = 'queued', worker_id = NULL, lease_token = NULL, rescues = rescues + $2
      WHERE state = 'running' AND worker_id = $1 AND canceled_by IS NULL AND rescues < $3
+       AND ($4::bigint[] IS NULL OR lease_token = ANY ($4))
     RETURNING lane, workspace_id, job_id
 ), told AS MATERIALIZED (
     SELECT pg_notify('millpond_queue', lane) FROM released GROUP BY lane
@@ -164,11 +158,16 @@ SELECT id FROM worker WHERE lease_until < now()
 SELECT DISTINCT q.worker_id FROM job_queue q
  WHERE q.state = 'running' AND NOT EXISTS (SELECT FROM worker w WHERE w.id = q.worker_id)
 
+-- name: lock_lease
+-- Whether a worker's lease stands, held so that it is not renewed meanwhile; no row when the worker is unknown.
+SELECT lease_until >= now() FROM worker WHERE id = $1 FOR UPDATE
+
 -- name: claims_of
--- What is left with a dead worker after the release: cancelled jobs, and those rescued too often.
-SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason
+-- What is left with a worker after the release, of all or of the lease tokens $2: cancelled jobs, and those rescued too often.
+SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason, j.kind, j.script_hash
   FROM job_queue q
- WHERE q.worker_id = $1 AND q.state = 'running'
+  JOIN job j ON j.workspace_id = q.workspace_id AND j.id = q.job_id
+ WHERE q.worker_id = $1 AND q.state = 'running' AND ($2::bigint[] IS NULL OR q.lease_token = ANY ($2))
 
 -- name: end_claim
 -- End one claim of a dead worker.
@@ -185,10 +184,15 @@ WITH gone AS (
 SELECT pg_notify('millpond_completed', job_id::text) FROM done
 
 -- name: append_logs
--- One chunk for each of several jobs.
+-- Chunks of several jobs, only where the claim is still current: a worker that lost a job must not write into the log of
+-- the next attempt. The same chunk sent twice is stored once.
 INSERT INTO job_log (workspace_id, job_id, kind, chunk, start_character, content)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::text[])
-ON CONFLICT DO NOTHING
+SELECT g.workspace_id, g.job_id, g.kind, g.chunk, g.start_character, g.content
+  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::text[])
+    AS g (workspace_id, job_id, lease_token, kind, chunk, start_character, content)
+  JOIN job_queue q ON q.workspace_id = g.workspace_id AND q.job_id = g.job_id AND q.lease_token = g.lease_token
+ON CONFLICT (workspace_id, job_id, kind, chunk) DO UPDATE
+   SET start_character = excluded.start_character, content = excluded.content
 
 -- name: clear_log
 -- A job that runs again after a rescue starts a new log.

@@ -89,6 +89,14 @@ ON CONFLICT (workspace_id, path) DO UPDATE
        labels = coalesce(excluded.labels, resource.labels),
        edited_at = now()
 
+-- name: put_state
+-- A state, written in one statement; nothing when the path holds another type.
+INSERT INTO resource (workspace_id, path, value, description, resource_type, created_by)
+VALUES ($1, $2, $3, $4, 'state', $5)
+ON CONFLICT (workspace_id, path) DO UPDATE
+   SET value = excluded.value, description = coalesce(excluded.description, resource.description), edited_at = now()
+ WHERE resource.resource_type = 'state'
+
 -- name: update_resource
 -- Each flag says whether its value is given; a path is always given.
 UPDATE resource
