@@ -23,8 +23,8 @@ class Instance:
 
     def __enter__(self) -> "Instance":
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "millpond", "serve", "--port", "0", "--data-dir", str(self._data_dir), "--log-level", "warning"],
-            env={**os.environ, "MILLPOND_SUPERADMIN_SECRET": self._token},
+            [sys.executable, "-m", "millpond", "serve", "--port", "0", "--data-dir", str(self._data_dir)],
+            env={**os.environ, "MILLPOND_SUPERADMIN_SECRET": self._token, "MILLPOND_LOG_LEVEL": "warning"},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -32,11 +32,15 @@ class Instance:
         for line in self._process.stdout:
             if line.startswith("Millpond is up at "):
                 address = urlsplit(line.removeprefix("Millpond is up at ").strip())
-                self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
+                self._connection = http.client.HTTPConnection(
+                    address.hostname or "", address.port, timeout=120
+                )
                 return self
         raise SystemExit("the instance did not start")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
         self._process.terminate()
         self._process.wait()
@@ -58,7 +62,7 @@ class Instance:
 
     def deploy(self, path: str, content: str) -> None:
         """Deploy a script without dependencies."""
-        body = {"path": path, "content": content, "language": "python3", "summary": "", "lock": "# py: 3\n", "auto_parent": True}
+        body = {"path": path, "content": content, "language": "python3", "summary": "", "auto_parent": True}
         self.call("POST", "/w/main/scripts/create?skip_if_noop=true", body)
 
     def run_wait(self, path: str, args: object) -> str:
@@ -67,11 +71,15 @@ class Instance:
 
     def preview(self, content: str) -> str:
         """Run code; its result."""
-        return self.call("POST", "/w/main/jobs/run_wait_result/preview", {"content": content, "language": "python3"})
+        return self.call(
+            "POST", "/w/main/jobs/run_wait_result/preview", {"content": content, "language": "python3"}
+        )
 
     def batch(self, kind: str, count: int, path: str | None = None) -> list[str]:
         """Push many jobs at once; their ids."""
-        ids: list[str] = json.loads(self.call("POST", f"/w/main/jobs/add_batch_jobs/{count}", {"kind": kind, "path": path}))
+        ids: list[str] = json.loads(
+            self.call("POST", f"/w/main/jobs/add_batch_jobs/{count}", {"kind": kind, "path": path})
+        )
         return ids
 
     def seconds_of(self, ids: list[str]) -> float:
@@ -79,10 +87,15 @@ class Instance:
         last = ids[-1]
         while json.loads(self.call("GET", "/w/main/jobs/queue/count"))["database_length"] > 0:
             time.sleep(0.05)
-        while not json.loads(self.call("GET", f"/w/main/jobs_u/completed/get_result_maybe/{last}"))["completed"]:
+        while not json.loads(self.call("GET", f"/w/main/jobs_u/completed/get_result_maybe/{last}"))[
+            "completed"
+        ]:
             time.sleep(0.05)
         time.sleep(0.5)
-        jobs = [json.loads(self.call("GET", f"/w/main/jobs_u/get/{job_id}?no_logs=true")) for job_id in (*ids[:3], *ids[-50:])]
+        looked_at = (*ids[:3], *ids[-50:])
+        jobs = [
+            json.loads(self.call("GET", f"/w/main/jobs_u/get/{job_id}?no_logs=true")) for job_id in looked_at
+        ]
         started = min(datetime.fromisoformat(job["started_at"]) for job in jobs)
         ended = max(datetime.fromisoformat(job["completed_at"]) for job in jobs)
         return (ended - started).total_seconds()

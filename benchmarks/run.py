@@ -21,6 +21,7 @@ JOBS_NOOP = 20_000
 JOBS_PYTHON = 500
 CALLS = 200
 PAIRS = 300
+BARE = "one `python -I -S -c pass`"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def python_jobs(instance: Instance) -> list[Figure]:
     instance.run_wait("u/admin/bench_trivial", {})
     seconds = instance.seconds_of(instance.batch("script", JOBS_PYTHON, "u/admin/bench_trivial"))
     bare = bare_interpreter_seconds()
-    return [
-        Figure("Python jobs, a process each", JOBS_PYTHON / seconds, "jobs/s", "> 300", seconds / JOBS_PYTHON / bare, "one `python -c pass`")
-    ]
+    rate = JOBS_PYTHON / seconds
+    return [Figure("Python jobs, a process each", rate, "jobs/s", "> 300", 1 / rate / bare, BARE)]
 
 
 def webhook(instance: Instance) -> list[Figure]:
@@ -61,7 +61,7 @@ def webhook(instance: Instance) -> list[Figure]:
     times = [timed(lambda: instance.run_wait("u/admin/bench_trivial", {})) for _ in range(CALLS)]
     p50 = statistics.median(times)
     return [
-        Figure("synchronous webhook, p50", p50 * 1000, "ms", "< 10", p50 / bare_interpreter_seconds(), "one `python -c pass`"),
+        Figure("synchronous webhook, p50", p50 * 1000, "ms", "< 10", p50 / bare_interpreter_seconds(), BARE),
         Figure("synchronous webhook, p95", sorted(times)[int(CALLS * 0.95)] * 1000, "ms", ""),
     ]
 
@@ -139,7 +139,9 @@ ON_ONE_INSTANCE: dict[str, Callable[[Instance], list[Figure]]] = {
 def main() -> None:
     """Run the benchmarks that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*ON_ONE_INSTANCE, "start", []], help="which to run; all by default")
+    parser.add_argument(
+        "names", nargs="*", choices=[*ON_ONE_INSTANCE, "start", []], help="which to run; all by default"
+    )
     parser.add_argument("--json", type=Path, default=None, help="where to write the figures")
     options = parser.parse_args()
     names = options.names or ["start", *ON_ONE_INSTANCE]
@@ -153,7 +155,8 @@ def main() -> None:
     show(figures)
     if options.json:
         machine = {"python": platform.python_version(), "system": platform.platform()}
-        options.json.write_text(json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=2) + "\n")
+        report = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def show(figures: list[Figure]) -> None:

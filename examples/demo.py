@@ -70,9 +70,20 @@ def main() -> None:
 
 def start(api: Api, port: str, data_dir: str) -> subprocess.Popen[str]:
     """Start everything; returns when the server says that it is up, with its lines shown."""
-    api_token = api._token  # noqa: SLF001  # the demo makes it, the server is told it
+    api_token = api._token
     serving = subprocess.Popen(
-        [sys.executable, "-m", "millpond", "serve", "--port", port, "--data-dir", data_dir, "--log-level", "warning"],
+        [
+            sys.executable,
+            "-m",
+            "millpond",
+            "serve",
+            "--port",
+            port,
+            "--data-dir",
+            data_dir,
+            "--log-level",
+            "warning",
+        ],
         env={**os.environ, "MILLPOND_SUPERADMIN_SECRET": api_token},
         stdout=subprocess.PIPE,
         text=True,
@@ -95,11 +106,20 @@ def load_workspace(api: Api) -> None:
     root = HERE / "workspace"
     for meta in sorted(root.glob("f/*/folder.meta.yaml")):
         if json.loads(api.call("GET", f"/w/main/folders/exists/{meta.parent.name}")) is False:
-            api.call("POST", "/w/main/folders/create", {"name": meta.parent.name, **yaml.safe_load(meta.read_text())})
+            api.call(
+                "POST",
+                "/w/main/folders/create",
+                {"name": meta.parent.name, **yaml.safe_load(meta.read_text())},
+            )
     for meta in sorted(root.rglob("*.script.yaml")):
         code = meta.with_name(meta.name.replace(".script.yaml", ".py"))
         path = str(code.relative_to(root).with_suffix(""))
-        script = {"path": path, "content": code.read_text(), "language": "python3", **yaml.safe_load(meta.read_text())}
+        script = {
+            "path": path,
+            "content": code.read_text(),
+            "language": "python3",
+            **yaml.safe_load(meta.read_text()),
+        }
         api.call("POST", "/w/main/scripts/create?skip_if_noop=true", {**script, "auto_parent": True})
         print(f"Deployed {path}", flush=True)
 
@@ -109,7 +129,9 @@ def watch(api: Api, runs: int) -> None:
     feed = WeatherFeed(first_day=days_seen(api))
     feed.start()
     for number in range(1, runs + 1):
-        said = api.call("POST", "/w/main/jobs/run_wait_result/p/f/weather/watch_temperature", {"feed": feed.address})
+        said = api.call(
+            "POST", "/w/main/jobs/run_wait_result/p/f/weather/watch_temperature", {"feed": feed.address}
+        )
         state = api.call("GET", "/w/main/resources/get_value/f/weather/watch_temperature/admin")
         print(f"run {number}: {json.loads(said)} (state: {state})", flush=True)
 

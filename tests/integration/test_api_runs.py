@@ -375,7 +375,7 @@ async def test_many_noops_and_scripts_start_in_one_call(api: Api, echo: str) -> 
 
 
 async def test_a_page_of_another_site_cannot_start_runs_with_a_session(live: LiveInstance, echo: str) -> None:
-    await live.member("sessile")
+    await live.member("sessile", "admin")
     credentials = {"email": "sessile@example.com", "password": "a long password"}
     token = (await live.api.http.post("/api/auth/login", json=credentials)).text
     path = f"/api/w/main/jobs/run_wait_result/p/{echo}"

@@ -193,7 +193,7 @@ async def test_a_refusal_is_one_line_and_changes_nothing(
         commands.ended("token", "revoke", "admin@localhost", "mp_absent"),
         commands.ended("workspace", "archive", "absent"),
     )
-    assert ends == [
+    assert list(ends) == [
         Ended(1, "", f"millpond: {message}\n")
         for message in (
             "No account nobody@example.com",

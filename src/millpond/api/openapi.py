@@ -188,4 +188,4 @@ def _content(route: _Route) -> Json:
         case annotation if annotation is bytes:
             return {"application/json": {"schema": {}}}
         case _:
-            return {"text/event-stream": {"schema": {"type": "string"}}}
+            return {"text/event-stream": {}}

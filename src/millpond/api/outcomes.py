@@ -21,7 +21,8 @@ class _Shaped(msgspec.Struct):
     windmill_status_code: object = None
     windmill_content_type: str | None = None
     windmill_headers: dict[str, str] | None = None
-    result: msgspec.Raw | None = None
+    # Empty when there is none: in a union with None, msgspec takes nothing but null.
+    result: msgspec.Raw = msgspec.Raw(b"")
 
 
 def answer_of(stored: StoredResult) -> Response[bytes]:
@@ -45,11 +46,11 @@ def answer_of(stored: StoredResult) -> Response[bytes]:
 def _shaped_answer(shaped: _Shaped, *, success: bool) -> Response[bytes]:
     status = shaped.windmill_status_code
     if status is None:
-        status = (204 if shaped.result is None else 200) if success else 422
+        status = (204 if not bytes(shaped.result) else 200) if success else 422
     # Below 200 are the provisional answers: the client would wait for another one.
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 999:
         raise InvalidInput(f"Invalid status code: {status!r}")
-    body = b"" if shaped.result is None or status in _WITHOUT_BODY else bytes(shaped.result)
+    body = b"" if status in _WITHOUT_BODY else bytes(shaped.result)
     headers = _checked_headers(shaped.windmill_headers or {})
     media_type: str = MediaType.JSON
     if shaped.windmill_content_type is not None:

@@ -42,9 +42,7 @@ class Settings:
         "auto",
         "Isolation of jobs: 'auto' takes what the kernel has, 'required' refuses to start without it, 'off'.",
     )
-    job_timeout_secs: int = _setting(
-        3600, "Longest time a job may run; a shorter limit of its own wins."
-    )
+    job_timeout_secs: int = _setting(3600, "Longest time a job may run; a shorter limit of its own wins.")
     job_memory_bytes: int = _setting(0, "Memory one job may use; 0 sets no limit.")
     job_processes: int = _setting(512, "Processes one job may have.")
     job_log_bytes: int = _setting(

@@ -44,11 +44,10 @@ def _check_key_file(settings: Settings) -> list[Finding]:
         return [Finding("ok", "master key", "from MILLPOND_MASTER_KEY")]
     path = settings.data_dir.resolve() / KEY_FILE
     if read_master_key(path) is None:
-        return (
-            [Finding("ok", "master key", f"none in {path} yet: the first start makes one")]
-            if _is_new(settings)
-            else []
-        )
+        if _is_new(settings):
+            return [Finding("ok", "master key", f"none in {path} yet: the first start makes one")]
+        text = f"neither in {path} nor in MILLPOND_MASTER_KEY: a database that was in use opens only with its key"
+        return [Finding("warn", "master key", text)]
     if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
         return [Finding("warn", "master key", f"{path} is open to other users of this machine: chmod 600 it")]
     return [Finding("ok", "master key", f"from {path}")]

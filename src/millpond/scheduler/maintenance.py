@@ -12,7 +12,8 @@ from millpond.store.pool import Database
 
 log = get_logger()
 
-LEADER_KEY = 0x4D494C4D
+# One more than the keys of `store/migrate.py` and of `lock_settings`: those must never wait for a leader.
+LEADER_KEY = 0x4D494C4E
 TICK_SECS = 2.0
 LEADER_RETRY_SECS = 5.0
 PARTITIONS_EVERY_SECS = 3600.0

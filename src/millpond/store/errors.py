@@ -49,6 +49,8 @@ def translated() -> Iterator[None]:
         raise Unavailable(
             f"The database cannot be reached just now: {error or type(error).__name__}"
         ) from error
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise Unavailable(f"The database refuses the connection, see DATABASE_URL: {error}") from error
     except (asyncpg.OperatorInterventionError, asyncpg.TooManyConnectionsError) as error:
         raise Unavailable(f"The database is starting, stopping or busy: {error}") from error
     except OSError as error:

@@ -61,7 +61,7 @@ async def create_type(
     return created(f"resource_type {new.name} created")
 
 
-@post("/type/update/{name:str}", opt=accepts(ResourceTypeChange))
+@post("/type/update/{name:str}", status_code=200, opt=accepts(ResourceTypeChange))
 async def update_type(
     actor: NamedDependency[Actor],
     resource_types: NamedDependency[ResourceTypes],

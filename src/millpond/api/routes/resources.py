@@ -113,7 +113,7 @@ async def create(
     return created(f"resource {new.path} created")
 
 
-@post("/update/{path:path}", opt=accepts(ResourceChange))
+@post("/update/{path:path}", status_code=200, opt=accepts(ResourceChange))
 async def update(
     actor: NamedDependency[Actor],
     resources: NamedDependency[Resources],
@@ -127,7 +127,7 @@ async def update(
     return text(f'resource {old} updated (npath: "{new}")')
 
 
-@post("/update_value/{path:path}", opt=accepts(ResourceValue))
+@post("/update_value/{path:path}", status_code=200, opt=accepts(ResourceValue))
 async def update_value(
     actor: NamedDependency[Actor],
     resources: NamedDependency[Resources],

@@ -97,7 +97,7 @@ async def create(
     return created(f"variable {new.path} created")
 
 
-@post("/update/{path:path}", opt=accepts(VariableChange))
+@post("/update/{path:path}", status_code=200, opt=accepts(VariableChange))
 async def update(
     actor: NamedDependency[Actor],
     variables: NamedDependency[Variables],
@@ -130,7 +130,7 @@ async def delete_bulk(
     return json_of(await variables.delete_bulk(actor, decode(body, Paths).paths))
 
 
-@post("/encrypt", opt=accepts(str))
+@post("/encrypt", status_code=200, opt=accepts(str))
 async def encrypt(
     actor: NamedDependency[Actor], variables: NamedDependency[Variables], body: RawBody
 ) -> Response[str]:
