@@ -47,6 +47,11 @@ class ServedInstance:
     _process: subprocess.Popen[str] | None = None
     _lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
 
+    @property
+    def data_dir(self) -> Path:
+        """Where the instance keeps everything."""
+        return self.folder / "data"
+
     def start(self) -> None:
         """Start it, and return once it says that it is up."""
         inherited = {
@@ -60,7 +65,7 @@ class ServedInstance:
             "--port",
             "0",
             "--data-dir",
-            str(self.folder / "data"),
+            str(self.data_dir),
         ]
         with (self.folder / "log").open("a") as log:
             self._process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """Request bodies in, responses out: JSON decoded into structs, carried JSON untouched, plain text as Windmill answers."""
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -10,7 +11,9 @@ from millpond.base.errors import InvalidInput
 
 T = TypeVar("T")
 
-MAX_DEPTH = 500
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 
 def decode(body: bytes, shape: type[T]) -> T:
@@ -20,8 +23,15 @@ def decode(body: bytes, shape: type[T]) -> T:
     check_json_text(body)
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise InvalidInput(f"invalid json: {error}") from None
+    except msgspec.DecodeError as error:
+        # The decoder says of such an escape only that the text ends too early.
+        lone = _LONE_SURROGATE.search(body)
+        what = f"{lone[0].decode()} is half a character" if lone else str(error)
+        raise InvalidInput(f"invalid json: {what}") from None
+    except RecursionError:
+        raise InvalidInput("invalid json: it is nested too deep") from None
 
 
 def check_json_text(body: bytes) -> None:

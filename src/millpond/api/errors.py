@@ -66,7 +66,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
                 if error.status_code < 500
                 else "Internal: see the server's log"
             )
-    return _text(message, error.status_code, {})
+    return _text(message, error.status_code, error.headers or {})
 
 
 def answer_bug(request: AnyRequest, error: Exception) -> Response[str]:

@@ -26,6 +26,7 @@ def stream_of(
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(
         _events(jobs, actor, job_id, cursor or JobCursor(), only_result=only_result),
+        status_code=200,  # also as the answer to a POST: browsers take nothing else for an event stream
         media_type="text/event-stream",
         headers=headers,
     )

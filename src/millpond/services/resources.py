@@ -273,6 +273,6 @@ async def _may_change_linked_variable(transaction: Transaction, actor: Actor, pa
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
