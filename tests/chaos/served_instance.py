@@ -3,9 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
-from asyncio.subprocess import Process as Child
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,9 +32,7 @@ class ServedInstance:
         self.url = ""
         self._options = options
         self._environment = environment or {}
-        self._child: Child | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._lines: list[str] = []
+        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -51,20 +48,15 @@ class ServedInstance:
         inherited.pop("DATABASE_URL", None)
         given = {"MILLPOND_SUPERADMIN_SECRET": SUPERADMIN_SECRET, **self._environment, **(environment or {})}
         command = ("-m", "millpond", "serve", "--port", "0", "--data-dir", str(self.data_dir))
-        with self.log_file.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                *self._options,
-                *options,
+        with self.log_file.open("ab") as log, self._printed.open("wb") as printed:
+            self._child = subprocess.Popen(
+                [sys.executable, *command, *self._options, *options],
                 env={**inherited, **given},
-                stdin=DEVNULL,
-                stdout=PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
                 stderr=log,
                 start_new_session=True,
             )
-        self._lines = []
-        self._reading = asyncio.create_task(self._read(self._child), name="read what serve prints")
 
     async def start(self, *options: str, environment: dict[str, str] | None = None) -> None:
         """Start it, and return once it says that it is up."""
@@ -73,12 +65,15 @@ class ServedInstance:
 
     async def ended(self, timeout_secs: float = END_SECS) -> int:
         """Its exit code, once it has ended."""
-        assert self._child is not None
-        async with asyncio.timeout(timeout_secs):
-            code = await self._child.wait()
-            if self._reading is not None:
-                await self._reading
-        return code
+
+        async def look() -> tuple[int] | None:
+            assert self._child is not None
+            code = self._child.poll()
+            return None if code is None else (code,)
+
+        found = await eventually(look, timeout_secs, "the supervisor has ended")
+        assert found is not None
+        return found[0]
 
     async def stop(self) -> int:
         """Ask it to stop; its exit code."""
@@ -91,7 +86,7 @@ class ServedInstance:
 
     def processes(self) -> list[Process]:
         """Everything the supervisor has started, directly or not."""
-        return descendants(self.pid) if self._child is not None and self._child.returncode is None else []
+        return descendants(self.pid) if self._child is not None and self._child.poll() is None else []
 
     def part(self, name: str) -> Process | None:
         """A living part: `server`, `worker-1`, `zygote` or `postmaster`; None while there is none."""
@@ -101,9 +96,7 @@ class ServedInstance:
             "postmaster": f"-D {self.data_dir}/postgres",
         }
         mark = marks.get(name, f" worker --name {name}")
-        found = [process for process in self.processes() if mark in process.command]
-        # Started in a namespace of its own, the zygote proper is the child of the process the worker started.
-        return (found[-1] if name == "zygote" else found[0]) if found else None
+        return next((process for process in self.processes() if mark in process.command), None)
 
     async def living(self, name: str) -> Process:
         """A part, once it lives."""
@@ -176,21 +169,19 @@ class ServedInstance:
         if self._child is None:
             return
         known = self.processes()
-        if self._child.returncode is None:
-            self._child.kill()
+        self._child.kill()
         await self.ended()
         for process in known:
             process.send(signal.SIGKILL)
 
-    async def _read(self, child: Child) -> None:
-        assert child.stdout is not None
-        async for line in child.stdout:
-            self._lines.append(line.decode(errors="replace").strip())
+    @property
+    def _printed(self) -> Path:
+        return self.folder / "printed"
 
     async def _announced(self) -> str | None:
-        for line in self._lines:
-            if line.startswith(UP):
-                return line.removeprefix(UP)
+        for line in self._printed.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith(UP) and line.endswith("\n"):
+                return line.removeprefix(UP).strip()
         assert self._child is not None
-        assert self._child.returncode is None, f"It ended before it was up:\n{self.log()[-4000:]}"
+        assert self._child.poll() is None, f"It ended before it was up:\n{self.log()[-4000:]}"
         return None

@@ -74,7 +74,7 @@ async def test_a_job_gets_the_contextual_variables_and_nothing_of_the_worker(
 
 async def test_a_script_may_set_variables_but_none_of_the_engines(api: Api) -> None:
     code = "import os\ndef main():\n    return [os.environ['MINE'], os.environ['WM_WORKSPACE'], os.environ['PATH']]"
-    await api.deploy("u/admin/own_environment", code, envs=["MINE=1=2", "WM_WORKSPACE=other", "PATH=/x"])
+    await api.deploy("u/admin/own_environment", code, envs=["MINE=1=2", "PATH=/x"])
     answer = await api.post("jobs/run_wait_result/p/u/admin/own_environment", {})
     assert answer.json() == ["1=2", "main", "/usr/local/bin:/usr/bin:/bin"]
 
@@ -91,14 +91,14 @@ async def test_a_preview_has_a_slot_of_its_own(api: Api, path: str | None, slot:
 
 
 async def test_a_long_state_path_ends_in_a_digest(api: Api) -> None:
-    path = "u/admin/" + "x" * 240
+    path = "u/admin/" + "x" * 245
     await api.deploy(path, STATE_PATH + "\n")
     state_path = (await api.post(f"jobs/run_wait_result/p/{path}", {})).json()
     assert len(state_path) == 255
     counting = "import wmill\ndef main():\n    n = (wmill.get_state() or 0) + 1\n    wmill.set_state(n)\n    return n"
-    await api.deploy("u/admin/" + "y" * 240, counting)
+    await api.deploy("u/admin/" + "y" * 245, counting)
     for n in (1, 2):
-        assert (await api.post(f"jobs/run_wait_result/p/u/admin/{'y' * 240}", {})).json() == n
+        assert (await api.post(f"jobs/run_wait_result/p/u/admin/{'y' * 245}", {})).json() == n
 
 
 async def test_each_user_has_a_state_and_writes_it_in_a_folder_it_only_reads(
@@ -152,10 +152,10 @@ async def test_a_job_has_the_rights_of_its_user(live: LiveInstance, api: Api) ->
 
 
 async def test_a_job_sees_and_ends_what_it_started(live: LiveInstance, api: Api) -> None:
-    user = await live.member("starter")
-    await live.folder("started", u_starter=False)
-    # Runs as somebody else: its rights are not those of who started it, yet its child is its own.
-    await api.deploy(
+    user, author = await live.member("starter"), await live.member("author")
+    await live.folder("started", u_starter=False, u_author=True)
+    # It runs as its author: who started it is another, yet the job itself and its child are its own.
+    await author.deploy(
         "f/started/parent",
         """
         import os, wmill
@@ -167,6 +167,7 @@ async def test_a_job_sees_and_ends_what_it_started(live: LiveInstance, api: Api)
             seen = client.get(f"/w/main/jobs_u/get/{child}").json()
             return [own["id"], seen["parent_job"], client.post(f"/w/main/jobs_u/queue/cancel/{child}", json={}).text, child]
         """,
+        on_behalf_of_email="author@example.com",
     )
     answer = await user.post("jobs/run_wait_result/p/f/started/parent", {})
     assert answer.status_code == 200, answer.text

@@ -43,7 +43,7 @@ class Settings:
         "Isolation of jobs: 'auto' takes what the kernel has, 'required' refuses to start without it, 'off'.",
     )
     job_timeout_secs: int = _setting(3600, "Longest time a job may run; a shorter limit of its own wins.")
-    job_memory_bytes: int = _setting(0, "Memory one job may use; 0 sets no limit.")
+    job_memory_bytes: int = _setting(0, "Memory one process of a job may use; 0 sets no limit.")
     job_processes: int = _setting(512, "Processes one job may have.")
     job_log_bytes: int = _setting(
         50 * 1024**2, "Log kept of one job; what comes after is dropped, with a mark."

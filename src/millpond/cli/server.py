@@ -15,7 +15,7 @@ from millpond.base.log import configure_logging
 from millpond.base.settings import Settings
 from millpond.cli.listening import internal_address, listening_socket
 from millpond.cli.options import settings_options
-from millpond.cli.processes import LISTEN_FD, die_with_supervisor
+from millpond.cli.processes import LISTEN_FD, die_with_supervisor, refusals_told
 from millpond.services.accounts import Accounts
 from millpond.services.instance import FIRST_EMAIL
 from millpond.store.pool import Database
@@ -47,7 +47,8 @@ def server(settings: Settings, prepare: bool) -> None:
         raise StartupRefused(
             "'millpond server' alone needs DATABASE_URL; 'millpond serve' brings a database with it"
         )
-    uvloop.run(_run(settings, settings.database_url, prepare=prepare))
+    with refusals_told():
+        uvloop.run(_run(settings, settings.database_url, prepare=prepare))
 
 
 async def _run(settings: Settings, url: str, *, prepare: bool) -> None:

@@ -18,7 +18,7 @@ from millpond.base.errors import StartupRefused
 from millpond.base.log import get_logger
 from millpond.base.settings import Settings, setting_facts
 from millpond.cli.listening import internal_address, listening_socket
-from millpond.cli.processes import LISTEN_FD, SUPERVISOR
+from millpond.cli.processes import LISTEN_FD, REFUSED, SUPERVISOR
 from millpond.store.embedded import EmbeddedPostgres
 
 log = get_logger()
@@ -53,8 +53,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything and keep it up until SIGTERM or SIGINT. Raises StartupRefused."""
-        for asked in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(asked, lambda *_: self._stopping.set())
+        for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # Under nohup a terminal that goes away is ignored, and stays so.
+            if signal.getsignal(asked) is not signal.SIG_IGN:
+                signal.signal(asked, lambda *_: self._stopping.set())
         bound = listening_socket(self._settings)
         url = self._settings.database_url
         if self._postgres is not None:
@@ -101,20 +103,26 @@ class Supervisor:
         if now < part.start_at:
             return
         part.started_at = now
-        part.process = subprocess.Popen(
-            [sys.executable, "-m", "millpond", *part.arguments],
-            env=environment,
-            pass_fds=part.pass_fds,
-            stdin=subprocess.DEVNULL,
-        )
+        try:
+            part.process = subprocess.Popen(
+                [sys.executable, "-m", "millpond", *part.arguments],
+                env=environment,
+                pass_fds=part.pass_fds,
+                stdin=subprocess.DEVNULL,
+                # An interrupt typed in the terminal reaches the supervisor only, which ends the parts in their order.
+                start_new_session=True,
+            )
+        except OSError as error:  # the machine has no memory or no process left just now
+            part.start_at = now + LONGEST_PAUSE_SECS
+            log.error("process_not_started", part=part.name, error=str(error))
 
     def _note_end(self, part: Part, now: float) -> None:
         assert part.process is not None
         lived = now - part.started_at
         # One that refuses to start would refuse again: it said why, and the instance must not pretend to be up.
-        if part.process.returncode == 1 and part.name == "server" and lived < STEADY_SECS:
+        if part.process.returncode == REFUSED:
             self._stopping.set()
-            raise StartupRefused("The server did not start; it said why above")
+            raise StartupRefused(f"The {part.name} did not start; it said why above")
         part.pause_secs = (
             SHORTEST_PAUSE_SECS if lived > STEADY_SECS else min(part.pause_secs * 2, LONGEST_PAUSE_SECS)
         )

@@ -141,7 +141,7 @@ class Database:
             lost = asyncio.Event()
             try:
                 connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_SECS)
-            except (asyncpg.PostgresError, OSError, TimeoutError):
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await asyncio.sleep(LISTEN_RETRY_SECS)
                 continue
             try:

@@ -92,6 +92,16 @@ class Worker:
             slots=self._settings.effective_slots,
             sandbox=self._sandbox,
         )
+        try:
+            await self._work()
+            await self._queue.unregister(self.id)
+        finally:
+            # Also after a failure: the processes it keeps warm must not outlive it.
+            for runtime in self._runtimes:
+                await runtime.aclose()
+        log.info("worker_stopped", worker_id=str(self.id), jobs_done=self._jobs_done)
+
+    async def _work(self) -> None:
         async with asyncio.TaskGroup() as side:
             tasks = [
                 side.create_task(self._logs.run(), name="write logs"),
@@ -106,10 +116,6 @@ class Worker:
             await self._drain()
             for task in tasks:
                 task.cancel()
-        await self._queue.unregister(self.id)
-        for runtime in self._runtimes:
-            await runtime.aclose()
-        log.info("worker_stopped", worker_id=str(self.id), jobs_done=self._jobs_done)
 
     async def _serve_lane(self, lane: Lane, slots: int) -> None:
         free = slots
@@ -274,7 +280,9 @@ class Worker:
             await asyncio.wait_for(self._all_ended.wait(), self._settings.drain_secs)
         for running in list(self._running.values()):
             running.abandon()
-        await self._all_ended.wait()
+        # What a database that is gone cannot record must not keep a worker from ending: its jobs are rescued.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), ABANDON_SECS)
 
     def _registration(self) -> WorkerRegistration:
         return WorkerRegistration(
