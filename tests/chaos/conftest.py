@@ -1,5 +1,9 @@
-"""Instances for the chaos tests: each test has a folder and processes of its own, and leaves none behind."""
+"""Instances for the chaos tests: each test has a folder and processes of its own, and leaves none behind.
 
+MILLPOND_CHAOS_KEEP leaves the folders, with the logs in them.
+"""
+
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,7 +24,8 @@ def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="millpond-chaos-"))
     made.chmod(0o711)
     yield made
-    shutil.rmtree(made, ignore_errors=True)
+    if "MILLPOND_CHAOS_KEEP" not in os.environ:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

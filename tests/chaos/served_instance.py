@@ -61,7 +61,9 @@ class ServedInstance:
     async def start(self, *options: str, environment: dict[str, str] | None = None) -> None:
         """Start it, and return once it says that it is up."""
         await self.launch(*options, environment=environment)
-        self.url = await eventually(self._announced, START_SECS, "the instance is up")
+        url = await eventually(self._announced, START_SECS, "the instance is up")
+        assert url is not None
+        self.url = url
 
     async def ended(self, timeout_secs: float = END_SECS) -> int:
         """Its exit code, once it has ended."""
@@ -135,6 +137,7 @@ class ServedInstance:
                 return None
 
         connection = await eventually(connect, START_SECS, "the database can be reached")
+        assert connection is not None
         try:
             yield connection
         finally:
@@ -146,7 +149,10 @@ class ServedInstance:
             while True:
                 try:
                     async with self.database() as connection:
-                        return await connection.fetch(query, *values, timeout=QUERY_SECS)
+                        rows: list[asyncpg.Record] = await connection.fetch(
+                            query, *values, timeout=QUERY_SECS
+                        )
+                        return rows
                 except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, OSError):
                     continue
 

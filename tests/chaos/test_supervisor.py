@@ -1,6 +1,5 @@
 """`millpond serve` from its start to its end: drained, interrupted, killed, refused."""
 
-import asyncio
 import os
 import secrets
 import signal
@@ -12,7 +11,7 @@ import pytest
 from tests.chaos.conftest import Call, Serve
 from tests.chaos.eventually import eventually
 from tests.chaos.served_instance import ServedInstance
-from tests.chaos.tolerant_client import ECHO_ID, TolerantClient
+from tests.chaos.tolerant_client import ECHO_ID
 
 ONE_SECOND = "import time\n\ndef main():\n    time.sleep(1)\n    return 'done'\n"
 LONG = "import time\n\ndef main():\n    time.sleep(300)\n"
@@ -26,16 +25,6 @@ def main():
 DIE_SECS = 15.0
 
 
-async def _runs(client: TolerantClient, job_id: UUID) -> None:
-    """Return once a job has begun to run."""
-
-    async def look() -> bool:
-        job = (await client.get(f"jobs_u/get/{job_id}")).json()
-        return bool(job.get("running")) or job["type"] == "CompletedJob"
-
-    await eventually(look, 30, f"job {job_id} runs")
-
-
 async def _statuses(served: ServedInstance) -> dict[UUID, str]:
     rows = await served.ask("SELECT job_id, status FROM job_completed")
     return {row["job_id"]: row["status"] for row in rows}
@@ -46,7 +35,7 @@ async def test_sigterm_lets_a_running_job_end_and_leaves_nothing_behind(serve: S
     await served.start()
     client = call(served)
     job_id = await client.launch("code", ONE_SECOND)
-    await _runs(client, job_id)
+    await client.runs(job_id)
     known = served.processes()
     assert len(known) > 4
 
@@ -66,7 +55,7 @@ async def test_an_interrupt_at_the_terminal_keeps_the_server_up_until_the_jobs_h
     await served.start()
     client = call(served)
     job_id = await client.launch("code", ASKS_AT_ITS_END)
-    await _runs(client, job_id)
+    await client.runs(job_id)
     known = served.processes()
 
     # What Ctrl-C does: the signal reaches the whole foreground process group.
@@ -86,7 +75,7 @@ async def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_c
     await served.start()
     client = call(served)
     long = await client.launch("code", LONG)
-    await _runs(client, long)
+    await client.runs(long)
     for _ in range(30):
         await client.launch("noop")
         await client.launch("code", ECHO_ID)
@@ -99,9 +88,8 @@ async def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_c
 
     await served.start()
     again = call(served)
-    await _runs(again, long)
-    answer = await served.client().post(f"/w/main/jobs_u/queue/cancel/{long}", json={"reason": "enough"})
-    assert answer.status_code == 200, answer.text
+    await again.runs(long)
+    await again.cancel(long)
 
     async def completed() -> bool:
         return (await _statuses(served)).keys() >= client.acknowledged.keys()
@@ -191,9 +179,4 @@ async def test_a_server_that_loses_its_database_while_it_starts_does_not_end_the
         (await served.living("postmaster")).send(signal.SIGKILL)
         client = call(served)
         assert (await client.ended(await client.launch("code")))["success"] is True
-    assert served.processes()
-    await asyncio.wait_for(_stopped(served), 60)
-
-
-async def _stopped(served: ServedInstance) -> None:
     assert await served.stop() == 0

@@ -41,6 +41,20 @@ class TolerantClient:
         assert found is not None
         return found
 
+    async def cancel(self, job_id: UUID) -> None:
+        """Ask for a job's end."""
+        answer = await self._http.post(f"/w/main/jobs_u/queue/cancel/{job_id}", json={"reason": "enough"})
+        assert answer.status_code == 200, answer.text
+
+    async def runs(self, job_id: UUID) -> None:
+        """Return once a job has begun to run."""
+
+        async def look() -> bool:
+            job = (await self.get(f"jobs_u/get/{job_id}")).json()
+            return bool(job.get("running")) or job["type"] == "CompletedJob"
+
+        await eventually(look, 60, f"job {job_id} runs")
+
     async def launch(self, kind: str, code: str = ECHO_ID) -> UUID:
         """Start a job under an id of our own; returns once it is acknowledged."""
         job_id = uuid4()

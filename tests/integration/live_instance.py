@@ -197,7 +197,7 @@ class LiveInstance:
     async def execute(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Run SQL behind the instance's back."""
         async with self.database.statement() as connection:
-            rows = await connection.fetch(statement, *values)  # type: ignore[arg-type]  # tests may
+            rows = await connection.fetch(statement, *values)
         return [dict(row) for row in rows]
 
 

@@ -253,7 +253,7 @@ async def test_two_workers_run_every_job_once(idle: LiveInstance) -> None:
 
         async def all_ended() -> bool:
             rows = await idle.execute("SELECT count(*) AS n FROM job_queue")
-            return rows[0]["n"] == 0
+            return bool(rows[0]["n"] == 0)
 
         await eventually(all_ended)
     rows = await idle.execute("SELECT job_id, status, worker_id FROM job_completed")

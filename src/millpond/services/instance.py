@@ -1,8 +1,9 @@
 """The instance as a whole: its master key against its database, and what the first start creates."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from millpond.base.errors import StartupRefused
+from millpond.base.errors import Conflict, StartupRefused
 from millpond.base.log import get_logger
 from millpond.base.sealing import MasterKey, read_master_key, write_master_key
 from millpond.base.settings import Settings
@@ -41,24 +42,41 @@ async def open_master_key(settings: Settings, database: Database, *, create: boo
                 "The instance was never prepared: run 'millpond serve' or 'millpond migrate' once"
             )
         if key is None:
-            key = MasterKey.generate()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_master_key(path, key)
-            log.info("master_key_created", path=str(path))
+            key = _create_key(path)
         await store.record_fingerprint(transaction, key.fingerprint())
     return key
 
 
 async def prepare(accounts: Accounts, workspaces: Workspaces, database: Database) -> bool:
-    """What the first start creates: the superadmin and the first workspace. False when they were there already."""
+    """What the first start creates: the superadmin and the first workspace. False when that was done before.
+
+    A start that died half-way is completed by the next one.
+    """
     await store.ensure_partitions(database)
-    if not await accounts.ensure_superadmin(FIRST_EMAIL, FIRST_USERNAME):
-        return False
-    await workspaces.create(
-        OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME)
-    )
+    await accounts.ensure_superadmin(FIRST_EMAIL, FIRST_USERNAME)
+    async with database.statement() as connection:
+        if await store.is_prepared(connection):
+            return False
+    # A conflict: another server starts at the same moment, or one died before it could record that it was done.
+    with suppress(Conflict):
+        await workspaces.create(
+            OPERATOR, NewWorkspace(id=FIRST_WORKSPACE, name=FIRST_WORKSPACE, username=FIRST_USERNAME)
+        )
+    async with database.statement() as connection:
+        await store.record_prepared(connection)
     log.info("instance_prepared", workspace=FIRST_WORKSPACE, superadmin=FIRST_EMAIL)
     return True
+
+
+def _create_key(path: Path) -> MasterKey:
+    key = MasterKey.generate()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_master_key(path, key)
+    except OSError as error:
+        raise StartupRefused(f"The new master key cannot be kept in {path}: {error}") from None
+    log.info("master_key_created", path=str(path))
+    return key
 
 
 def _checked(key: MasterKey | None, known: str, path: Path) -> MasterKey:

@@ -29,6 +29,16 @@ async def record_fingerprint(transaction: Transaction, fingerprint: str) -> None
     await transaction.execute(_SQL["record_fingerprint"], fingerprint)
 
 
+async def is_prepared(transaction: Transaction) -> bool:
+    """Whether the first start came to its end."""
+    return bool(await transaction.fetch_value(_SQL["is_prepared"]))
+
+
+async def record_prepared(transaction: Transaction) -> None:
+    """The first start has made all there is to make."""
+    await transaction.execute(_SQL["record_prepared"])
+
+
 async def ensure_partitions(database: Database, now: datetime | None = None) -> int:
     """Make the weekly partitions of the job tables from this week on; the number made.
 
@@ -44,6 +54,8 @@ async def ensure_partitions(database: Database, now: datetime | None = None) -> 
                 continue
             try:
                 async with database.transaction() as transaction:
+                    # IF NOT EXISTS alone fails when two servers start at once: each must see what the other made.
+                    await transaction.execute(_SQL["lock_settings"])
                     statement = await transaction.fetch_value(
                         _SQL["partition_statement"], name, parent, _first_id(week), _first_id(week + WEEK)
                     )

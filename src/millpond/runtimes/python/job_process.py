@@ -12,7 +12,8 @@ import signal
 import site
 import sys
 import threading
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from millpond.runtimes.python import protocol
 from millpond.runtimes.python.wrapper import results, script
@@ -24,18 +25,52 @@ from millpond.runtimes.sandbox.confinement import Confinement, Job
 _MOST_DESCRIPTORS = 1024
 
 
+class Assignment(NamedTuple):
+    """The job a process is to be."""
+
+    files: protocol.JobFiles
+    user_id: int | None
+
+
 def run(
-    files: protocol.JobFiles, *, user_id: int | None, confinement: Confinement, packages: protocol.Packages
+    assigned: Callable[[], Assignment], *, confinement: Confinement, packages: protocol.Packages
 ) -> NoReturn:
-    """Be the job; never returns."""
+    """Be the job that `assigned` tells, which may wait for one; never returns."""
     status = 70
     try:
         os.setsid()
+        _restore_signals()
+        os.environ.clear()
+        _be_the_job(assigned(), confinement, packages)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def rehearse() -> None:
+    """Go through what every job does, for nothing; the memory that it changes is copied now and not then."""
+    os.environ["PATH"] = os.defpath
+    del os.environ["PATH"]
+    _line_buffered(1)
+    script.run(
+        *(b"def main(): pass", b"{}"),
+        file="rehearsal.py",
+        entrypoint="main",
+        package="",
+        result_bytes=len("null"),
+        step_id=None,
+    )
+    del sys.modules["script"]
+    gc.freeze()
+
+
+def _be_the_job(assignment: Assignment, confinement: Confinement, packages: protocol.Packages) -> None:
+    files, user_id = assignment
+    try:
         process = os.getpid()
         os.dup2(files.output, 1)
         os.dup2(files.output, 2)
         header, code, args = protocol.read_payload(files.payload)
-        _restore_signals()
         confinement.enter(_job(header, user_id))
         _close_all_but(files.result)
         _become_script_host(header, packages)
@@ -54,12 +89,8 @@ def run(
             protocol.write_all(files.result, result)
         # A child the script forked may come back here too: only the job's own process has the last word.
         _finish()
-        status = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of a process
         _report_unprepared(files.result, error)
-        status = 0
-    finally:
-        os._exit(status)
 
 
 def _report_unprepared(result: int, error: BaseException) -> None:
@@ -97,7 +128,6 @@ def _restore_signals() -> None:
 
 
 def _become_script_host(header: protocol.Header, packages: protocol.Packages) -> None:
-    os.environ.clear()
     os.environ.update(header["env"])
     os.umask(0o022)
     sys.stdout = _line_buffered(1)

@@ -29,6 +29,8 @@ def supervise(job: Callable[[], NoReturn], *, report: int) -> NoReturn:
         if process == 0:
             os.close(report)
             job()
+        if _is_unwatched(report):  # the signal may have come when there was nothing to end yet
+            _signal_descendants(signal.SIGKILL)
         while True:
             ended, status, usage = os.wait4(-1, 0)
             if ended == process:
@@ -43,10 +45,15 @@ def supervise(job: Callable[[], NoReturn], *, report: int) -> NoReturn:
 def _end_with_the_zygote(report: int) -> None:
     # Not SIGKILL: killed outright the supervisor could no longer find its descendants.
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGUSR1)
+    if _is_unwatched(report):  # the zygote died before the signal was asked for
+        os._exit(0)
+
+
+def _is_unwatched(report: int) -> bool:
+    """Whether the reading end of the pipe is gone, and with it the zygote."""
     poll = select.poll()
     poll.register(report, 0)
-    if poll.poll(0):  # the reading end is gone: the zygote died before the signal was asked for
-        os._exit(0)
+    return bool(poll.poll(0))
 
 
 def _sweep() -> None:

@@ -118,6 +118,12 @@ def receive(control: socket.socket) -> tuple[bytes, list[int]] | None:
     return (body, list(descriptors)) if len(body) == size else None
 
 
+def rights(files: JobFiles) -> list[tuple[int, int, bytes]]:
+    """The ancillary message that carries the descriptors."""
+    descriptors = array.array("i", [files.output, files.payload, files.result]).tobytes()
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+
+
 def _receive_exactly(control: socket.socket, size: int) -> bytes:
     received = bytearray()
     while len(received) < size:

@@ -95,7 +95,8 @@ class PythonRuntime:
             )
         finally:
             # The directory goes before the user: another job with the same user must not find it.
-            await _finish_even_if_cancelled(self._remove(directory))
+            if not directories.remove_untouched(directory):
+                await _finish_even_if_cancelled(self._remove(directory))
             if self._users and user_id is not None:
                 self._users.release(user_id, execution.shared_dir)
 
@@ -140,8 +141,6 @@ class PythonRuntime:
             await loop.run_in_executor(self._files, directories.give_tree_to, shared_dir, user_id)
 
     async def _remove(self, directory: Path) -> None:
-        if directories.remove_untouched(directory):
-            return
         try:
             await asyncio.get_running_loop().run_in_executor(self._files, directories.remove_tree, directory)
         except OSError as error:

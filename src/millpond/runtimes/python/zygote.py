@@ -1,6 +1,5 @@
 """The worker's side of one zygote: starts it, hands it jobs, hears how they end."""
 
-import array
 import asyncio
 import contextlib
 import os
@@ -144,7 +143,7 @@ class Zygote:
         while self._outgoing:
             message, files = self._outgoing[0]
             try:
-                sent = self._control.sendmsg([message], _rights(files))
+                sent = self._control.sendmsg([message], protocol.rights(files) if files else [])
             except (BlockingIOError, InterruptedError):
                 self._loop.add_writer(self._control.fileno(), self._flush)
                 return
@@ -205,13 +204,6 @@ class Zygote:
                     ZygoteEndedError(f"the process that starts Python jobs ended ({_cause(status)})")
                 )
                 future.exception()  # read, so that a future nobody waits for any more is not reported
-
-
-def _rights(files: JobFiles | None) -> list[tuple[int, int, bytes]]:
-    if files is None:
-        return []
-    descriptors = array.array("i", [files.output, files.payload, files.result]).tobytes()
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
 
 
 def _cause(status: int) -> str:

@@ -13,6 +13,7 @@ import signal
 import site
 import socket
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
@@ -23,8 +24,9 @@ gc.disable()
 _PACKAGE_ROOT = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100
 
 sys.path.insert(0, _PACKAGE_ROOT)
-from millpond.runtimes.python import job_process, protocol  # noqa: E402
+from millpond.runtimes.python import job_process, protocol, spare  # noqa: E402
 from millpond.runtimes.python.launchers import (  # noqa: E402
+    Ended,
     Launcher,
     NamespaceLauncher,
     SupervisedLauncher,
@@ -45,7 +47,12 @@ class Zygote:
         self._confinement = Confinement(configuration["confinement"])
         spaces = self._confinement.pid_namespaces
         self._launcher: Launcher = NamespaceLauncher(spaces) if spaces else SupervisedLauncher()
-        self._running: set[int] = set()
+        self._last_process = 0
+        self._processes: dict[int, int] = {}  # by job
+        self._jobs: dict[int, int] = {}  # by process
+        self._spare: spare.Spare | None = None
+        # Once for each job, not whenever there is none: what a spare dies of, the next would die of too.
+        self._wants_spare = True
         self._wakeup, self._wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -58,16 +65,25 @@ class Zygote:
         poll.register(self._wakeup, select.POLLIN)
         self._report({"event": "ready"})
         connected = True
-        while connected or self._running:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+        while connected or self._jobs or self._spare:
+            # Only when there is nothing else to do: in a burst, the jobs that wait are forked first.
+            ready = {descriptor for descriptor, _ in poll.poll(0 if self._wants_spare else None)}
+            if not ready:
+                self._make_spare()
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self._reap()
             if self._control.fileno() in ready and not self._obey():
                 connected = False
                 poll.unregister(self._control.fileno())
-                for number in self._running:
-                    self._launcher.signal(number, kill=True)
+                self._wants_spare = False
+                self._end_all()
+
+    def _end_all(self) -> None:
+        for process in self._jobs:
+            self._launcher.signal(process, kill=True)
+        if self._spare:
+            self._spare.dismiss()
 
     def _obey(self) -> bool:
         received = protocol.receive(self._control)
@@ -76,26 +92,53 @@ class Zygote:
         request: protocol.Request = json.loads(received[0])
         if request["order"] == "run":
             self._start(request, protocol.JobFiles(*received[1]))
-        else:
-            self._launcher.signal(request["id"], kill=request["order"] == "kill")
+        elif request["id"] in self._processes:
+            self._launcher.signal(self._processes[request["id"]], kill=request["order"] == "kill")
         return True
 
     def _start(self, request: protocol.Request, files: protocol.JobFiles) -> None:
-        def job() -> NoReturn:
-            self._forget()
-            job_process.run(
-                files,
-                user_id=request.get("user_id"),
-                confinement=self._confinement,
-                packages=self._packages,
-            )
-
         try:
-            self._launcher.start(request["id"], job)
-            self._running.add(request["id"])
+            process = self._assign_to_spare(request, files)
+            if process is None:
+                assignment = job_process.Assignment(files, request.get("user_id"))
+                process = self._fork(lambda: assignment)
+            self._processes[request["id"]] = process
+            self._jobs[process] = request["id"]
         except OSError as error:
             self._report({"event": "ended", "id": request["id"], "status": None, "reason": str(error)})
         files.close()
+        self._wants_spare = self._spare is None
+
+    def _assign_to_spare(self, request: protocol.Request, files: protocol.JobFiles) -> int | None:
+        candidate, self._spare = self._spare, None
+        return candidate.number if candidate and candidate.assign(request, files) else None
+
+    def _make_spare(self) -> None:
+        self._wants_spare = False
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:  # too many files: the next job may find fewer
+            return
+        with theirs:
+            try:
+                process = self._fork(lambda: spare.wait(theirs, self._confinement), ours)
+            except OSError:  # as long as the machine has no process left, jobs report it
+                ours.close()
+                return
+        self._spare = spare.Spare(process, ours)
+
+    def _fork(self, assigned: Callable[[], job_process.Assignment], *not_its: socket.socket) -> int:
+        """Start a process that is the assigned job, and number it."""
+
+        def job() -> NoReturn:
+            self._forget()
+            for descriptor in not_its:
+                descriptor.close()
+            job_process.run(assigned, confinement=self._confinement, packages=self._packages)
+
+        self._last_process += 1
+        self._launcher.start(self._last_process, job)
+        return self._last_process
 
     def _forget(self) -> None:
         """In the child: let go of what only the zygote may hold."""
@@ -115,11 +158,21 @@ class Zygote:
                 return
             ended = self._launcher.reaped(pid, status, usage)
             if ended:
-                self._running.discard(ended.number)
-                report: protocol.Report = {"event": "ended", "id": ended.number, "status": ended.status}
-                if ended.memory_peak_bytes is not None:
-                    report["memory_peak_bytes"] = ended.memory_peak_bytes
-                self._report(report)
+                self._report_end(ended)
+
+    def _report_end(self, ended: Ended) -> None:
+        if self._spare and self._spare.number == ended.number:
+            self._spare.close()
+            self._spare = None
+        # A spare that died before it got its job was none of the worker's business.
+        job = self._jobs.pop(ended.number, None)
+        if job is None:
+            return
+        del self._processes[job]
+        report: protocol.Report = {"event": "ended", "id": job, "status": ended.status}
+        if ended.memory_peak_bytes is not None:
+            report["memory_peak_bytes"] = ended.memory_peak_bytes
+        self._report(report)
 
     def _report(self, report: protocol.Report) -> None:
         try:

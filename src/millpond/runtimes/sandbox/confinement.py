@@ -1,4 +1,7 @@
-"""Puts the means together: prepared once in the zygote, entered by each job before its code runs."""
+"""Puts the means together: made once in the zygote, entered by each job before its code runs.
+
+A process that is forked before its job is known can `prepare` what does not depend on it.
+"""
 
 import os
 import signal
@@ -52,6 +55,20 @@ class Confinement:
             if settings["landlock_abi"]
             else None
         )
+        # Opened here: the user's other processes cannot be counted in the private /proc of a job.
+        self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._is_prepared = False
+
+    def prepare(self) -> None:
+        """Do in this process what is the same for every job; raises `OSError` when any part is refused."""
+        if self._settings["mount_namespace"]:
+            namespaces.enter_private_mounts(shared_memory_bytes=_SHARED_MEMORY_BYTES)
+        if self._grants or self._filter:
+            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        if self._grants:
+            shared_memory = ["/dev/shm"] if self._settings["mount_namespace"] else []  # noqa: S108
+            self._grants.prepare(readable=["/proc"], writable=shared_memory)
+        self._is_prepared = True
 
     def enter(self, job: Job) -> None:
         """Confine this process, for good, and make the job's directory the current one.
@@ -59,18 +76,11 @@ class Confinement:
         It also ends with its parent from here on.
         Raises `OSError` when any part is refused: a job never starts with less than was promised.
         """
+        if not self._is_prepared:
+            self.prepare()
         os.chdir(job.directory)
-        # Before the private /proc, where the user's other processes cannot be counted.
-        rlimits.apply(
-            processes=job.processes,
-            file_size_bytes=job.file_size_bytes,
-            open_files=job.open_files,
-            memory_bytes=job.memory_bytes,
-            user_is_exclusive=job.user_id is not None,
-        )
-        self._enter_private_mounts(job)
-        if self._grants or self._filter:
-            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        self._limit(job)
+        self._mount_directories(job)
         self._restrict_files(job)
         if job.user_id is not None:
             privileges.become(job.user_id, keep_reading=self._grants is not None and self._filter is not None)
@@ -81,24 +91,32 @@ class Confinement:
         if self._filter:
             self._filter.install()
 
-    def _enter_private_mounts(self, job: Job) -> None:
+    def _limit(self, job: Job) -> None:
+        is_exclusive_user = job.user_id is not None
+        rlimits.apply(
+            processes=job.processes,
+            file_size_bytes=job.file_size_bytes,
+            open_files=job.open_files,
+            memory_bytes=job.memory_bytes,
+            tasks_already=0 if is_exclusive_user else rlimits.tasks_of_user(os.getuid(), self._proc),
+        )
+
+    def _mount_directories(self, job: Job) -> None:
         if not self._settings["mount_namespace"]:
             return
-        binds = {}
         if self._settings["private_tmp"]:
-            binds["/tmp"] = f"{job.directory}/tmp"  # noqa: S108
+            namespaces.show(f"{job.directory}/tmp", "/tmp")  # noqa: S108
         if job.shared_directory and self._settings["shared_mount_point"]:
-            binds[self._settings["shared_mount_point"]] = job.shared_directory
-        namespaces.enter_private_mounts(binds=binds, shared_memory_bytes=_SHARED_MEMORY_BYTES)
+            namespaces.show(job.shared_directory, self._settings["shared_mount_point"])
 
     def _restrict_files(self, job: Job) -> None:
         if self._grants is None:
             return
-        # A bind mount is reached by its mount point, not by way of the job's directory: it needs its own
-        # grant.
-        writable = [job.directory, f"{job.directory}/tmp"]  # noqa: S108
+        writable = [job.directory]
+        if self._settings["mount_namespace"] and self._settings["private_tmp"]:
+            # A bind mount is reached by its mount point, not by way of the job's directory: it needs its own
+            # grant.
+            writable.append(f"{job.directory}/tmp")  # noqa: S108
         if job.shared_directory:
             writable.append(job.shared_directory)
-        if self._settings["mount_namespace"]:
-            writable.append("/dev/shm")  # noqa: S108
-        self._grants.restrict(readable=["/proc"], writable=writable)
+        self._grants.restrict(writable=writable)

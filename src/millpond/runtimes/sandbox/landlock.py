@@ -1,8 +1,8 @@
 """File access by Landlock: a job reaches what it is granted, everything else is refused by the kernel.
 
-Grants known beforehand are opened once in the zygote (`Grants`), so that confining a job costs a few dozen
-short system calls and no path look-up. Network access is left open: scripts exist to talk to services.
-Path-based unix sockets are not covered by Landlock; what listens on one needs a password.
+Grants known beforehand are opened once in the zygote (`Grants`) and can be put into a rule set before the job
+is known, so that confining it then costs a few short system calls. Network access is left open: scripts exist
+to talk to services. Path-based unix sockets are not covered by Landlock; what listens on one needs a password.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 from millpond.runtimes.sandbox import kernel
 
@@ -47,6 +48,17 @@ def _ruleset_attributes(version: int) -> bytes:
     return struct.pack("=QQ", handled, 0) if version >= 4 else struct.pack("=Q", handled)
 
 
+def _outermost(paths: Iterable[str]) -> set[str]:
+    """The paths, links resolved, without those that lie below others: a rule covers all that is beneath."""
+    resolved = {os.path.realpath(path) for path in paths}
+    return {path for path in resolved if not any(path.startswith(f"{other}/") for other in resolved)}
+
+
+class _Rule(NamedTuple):
+    descriptor: int
+    attributes: "ctypes.Array[ctypes.c_char]"
+
+
 class Grants:
     """The paths every job of a zygote may read, held open; paths that do not exist are left out."""
 
@@ -54,32 +66,54 @@ class Grants:
         self.version = version
         self._known = _known_accesses(version)
         self._attributes = _ruleset_attributes(version)
-        self._rules = [rule for path in readable if (rule := self._rule(path, _READ))]
         read_write = _READ | _WRITE_FILE | _TRUNCATE | _IOCTL_DEVICE
-        self._rules += [rule for path in devices if (rule := self._rule(path, read_write))]
+        accesses = dict.fromkeys(_outermost(readable), _READ) | dict.fromkeys(devices, read_write)
+        self._rules = [rule for path, access in accesses.items() if (rule := self._rule(path, access))]
+        self._ruleset: int | None = None
 
-    def _rule(self, path: str, access: int) -> bytes | None:
+    def prepare(self, *, readable: Iterable[str] = (), writable: Iterable[str] = ()) -> None:
+        """Lay out a rule set of the grants and these paths for this process's own `restrict`."""
+        size = len(self._attributes)
+        attributes = ctypes.create_string_buffer(self._attributes, size)
+        self._ruleset = kernel.syscall(_CREATE_RULESET, ctypes.cast(attributes, ctypes.c_void_p), size, 0)
+        for rule in self._rules:
+            self._add(self._ruleset, rule)
+        self._add_paths(self._ruleset, readable, _READ)
+        self._add_paths(self._ruleset, writable, self._everything)
+
+    def restrict(self, *, writable: Iterable[str] = ()) -> None:
+        """Confine this process, for good, to what was prepared and these paths.
+
+        Needs no-new-privs or privilege.
+        """
+        if self._ruleset is None:
+            self.prepare()
+        ruleset = cast("int", self._ruleset)
+        self._add_paths(ruleset, writable, self._everything)
+        kernel.syscall(_RESTRICT_SELF, ruleset, 0)
+        os.close(ruleset)
+        self._ruleset = None
+
+    @property
+    def _everything(self) -> int:
+        return self._known & ~(_MAKE_CHAR | _MAKE_BLOCK)
+
+    def _add_paths(self, ruleset: int, paths: Iterable[str], access: int) -> None:
+        for path in paths:
+            rule = self._rule(path, access)
+            if rule is not None:
+                self._add(ruleset, rule)
+                os.close(rule.descriptor)
+
+    def _add(self, ruleset: int, rule: _Rule) -> None:
+        kernel.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.cast(rule.attributes, ctypes.c_void_p), 0)
+
+    def _rule(self, path: str, access: int) -> _Rule | None:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             return None
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             access &= _OF_A_FILE
-        return struct.pack("=Qi", access & self._known, descriptor)
-
-    def restrict(self, *, readable: Iterable[str] = (), writable: Iterable[str] = ()) -> None:
-        """Confine this process, for good, to the grants plus these paths; needs no-new-privs or privilege."""
-        attributes = ctypes.create_string_buffer(self._attributes, len(self._attributes))
-        ruleset = kernel.syscall(
-            _CREATE_RULESET, ctypes.cast(attributes, ctypes.c_void_p), len(self._attributes), 0
-        )
-        everything = self._known & ~(_MAKE_CHAR | _MAKE_BLOCK)
-        own = [rule for path in readable if (rule := self._rule(path, _READ))]
-        own += [rule for path in writable if (rule := self._rule(path, everything))]
-        for rule in (*self._rules, *own):
-            buffer = ctypes.create_string_buffer(rule, len(rule))
-            kernel.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.cast(buffer, ctypes.c_void_p), 0)
-        kernel.syscall(_RESTRICT_SELF, ruleset, 0)
-        os.close(ruleset)
-        for rule in own:
-            os.close(struct.unpack("=Qi", rule)[1])
+        packed = struct.pack("=Qi", access & self._known, descriptor)
+        return _Rule(descriptor, ctypes.create_string_buffer(packed, len(packed)))

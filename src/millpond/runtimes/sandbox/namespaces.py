@@ -47,11 +47,10 @@ class PidNamespaces:
         kernel.setns(self._own, kernel.CLONE_NEWPID)
 
 
-def enter_private_mounts(*, binds: dict[str, str], shared_memory_bytes: int) -> None:
-    """Give this process mounts and IPC of its own: the /proc of its namespace, an empty /dev/shm, `binds`.
+def enter_private_mounts(*, shared_memory_bytes: int) -> None:
+    """Give this process mounts and IPC of its own: the /proc of its namespace and an empty /dev/shm.
 
-    `binds` maps a mount point to the directory shown there. Without a private /dev/shm, `multiprocessing`
-    would have to write where other jobs can read.
+    Without a private /dev/shm, `multiprocessing` would have to write where other jobs can read.
     """
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
@@ -59,5 +58,8 @@ def enter_private_mounts(*, binds: dict[str, str], shared_memory_bytes: int) -> 
     if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108
         size = f"size={shared_memory_bytes},mode=1777"
         kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET | kernel.MS_NOEXEC, size)  # noqa: S108
-    for mount_point, directory in binds.items():
-        kernel.mount(directory, mount_point, None, kernel.MS_BIND)
+
+
+def show(directory: str, mount_point: str) -> None:
+    """Have `mount_point` show `directory`, to a process in its own mounts and its children only."""
+    kernel.mount(directory, mount_point, None, kernel.MS_BIND)

@@ -62,9 +62,7 @@ def main(package_root: str, user_id: int, readable_file: str) -> None:
         in_new_pid_namespace(lambda: None)
 
     def private_mounts() -> None:
-        in_new_pid_namespace(
-            lambda: namespaces.enter_private_mounts(binds={}, shared_memory_bytes=1024 * 1024)
-        )
+        in_new_pid_namespace(lambda: namespaces.enter_private_mounts(shared_memory_bytes=1024 * 1024))
 
     has_landlock = landlock.abi() > 0 and _works(restrict_files)
     has_seccomp = seccomp.supported() and _works(install_filter)

@@ -11,14 +11,17 @@ def _lower(which: int, value: int) -> None:
     resource.setrlimit(which, (bounded, bounded))
 
 
-def tasks_of_user(user_id: int) -> int:
-    """Processes and threads that count against the user's RLIMIT_NPROC now, as far as /proc shows them."""
+def tasks_of_user(user_id: int, proc: int) -> int:
+    """Processes and threads that count against the user's RLIMIT_NPROC now, as far as `proc` shows them.
+
+    `proc` is an open /proc directory.
+    """
     total = 0
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self/task") else []:  # noqa: PTH112, PTH208
+    for name in os.listdir(proc):
         if not name.isdigit():
             continue
         try:
-            status = os.stat(f"/proc/{name}/task")  # noqa: PTH116
+            status = os.stat(f"{name}/task", dir_fd=proc)
         except OSError:
             continue
         if status.st_uid == user_id:
@@ -32,18 +35,17 @@ def apply(
     file_size_bytes: int,
     open_files: int,
     memory_bytes: int | None,
-    user_is_exclusive: bool,
+    tasks_already: int,
 ) -> None:
     """Limit this process and its children.
 
-    `processes` counts per user: when the job shares its user with others (`user_is_exclusive` false), what
-    runs already is added, which is the best a limit per user can do.
+    `processes` counts per user: `tasks_already` is what runs as the job's user, when it shares that with
+    others, and is added, which is the best a limit per user can do.
 
     Memory is limited as RLIMIT_DATA: it counts private writable memory, what a script allocates. RLIMIT_AS
     counts address space, and JIT compilers, allocators and thread pools reserve gigabytes they never touch.
     """
-    already = 0 if user_is_exclusive else tasks_of_user(os.getuid())
-    _lower(resource.RLIMIT_NPROC, processes + already)
+    _lower(resource.RLIMIT_NPROC, processes + tasks_already)
     _lower(resource.RLIMIT_FSIZE, file_size_bytes)
     _lower(resource.RLIMIT_NOFILE, open_files)
     _lower(resource.RLIMIT_CORE, 0)

@@ -10,6 +10,14 @@ SELECT value #>> '{}' FROM instance_setting WHERE name = 'master_key_fingerprint
 -- Once, when the instance is made.
 INSERT INTO instance_setting (name, value) VALUES ('master_key_fingerprint', to_json($1::text))
 
+-- name: is_prepared
+-- Whether the first start came to its end: what it made may have been deleted since, and stays so.
+SELECT EXISTS (SELECT FROM instance_setting WHERE name = 'prepared')
+
+-- name: record_prepared
+-- Two first starts at once may both say so.
+INSERT INTO instance_setting (name, value) VALUES ('prepared', 'true') ON CONFLICT (name) DO NOTHING
+
 -- name: list_partitions
 -- The partitions of the job tables.
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
