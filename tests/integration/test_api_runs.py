@@ -385,3 +385,15 @@ async def test_a_page_of_another_site_cannot_start_runs_with_a_session(live: Liv
 
 def _payload(args: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(args).encode()).decode().rstrip("=")
+
+
+async def test_a_token_for_one_script_runs_it_and_has_its_result(live: LiveInstance, api: Api) -> None:
+    await api.deploy("u/admin/scoped_run", "def main():\n    return 7\n")
+    await api.deploy("u/admin/other_run", "def main():\n    return 8\n")
+    body = {"label": "webhook", "scopes": ["jobs:run:scripts:u/admin/scoped_run"]}
+    made = await live.client.post("/api/users/tokens/create", json=body)
+    assert made.status_code == 201, made.text
+    scoped = live.with_token(made.text)
+    answer = await scoped.post("jobs/run_wait_result/p/u/admin/scoped_run", {})
+    assert (answer.status_code, answer.json()) == (200, 7)
+    assert (await scoped.post("jobs/run_wait_result/p/u/admin/other_run", {})).status_code == 403

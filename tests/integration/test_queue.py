@@ -275,9 +275,6 @@ async def test_cancelling_while_workers_finish_neither_fails_nor_loses_a_job(idl
     assert rows[0]["n"] == rows[0]["jobs"] == 31
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a listener does not yet survive a connection that breaks while it is made"
-)
 async def test_a_job_waits_out_a_database_that_is_away(idle: LiveInstance) -> None:
     gate = idle.settings.data_dir / "gate"
     async with idle.worker(sandbox="off"):

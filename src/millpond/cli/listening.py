@@ -11,7 +11,8 @@ BACKLOG = 1024
 def listening_socket(settings: Settings) -> socket.socket:
     """The socket to serve on. Raises StartupRefused when the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named: event loops turn Nagle's algorithm off only where it is.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))

@@ -33,6 +33,11 @@ class Cancellations:
             return str(job_id)
         return f"queued job id {job_id} is already completed"
 
+    async def abandon(self, actor: Actor, job_id: UUID, launched: str) -> None:
+        """Cancel a job whose launcher went away while it waited; needs no more than launching did."""
+        authorize(actor, "jobs", "run", launched)
+        await self._cancel(actor, job_id, "http connection broke", force=False)
+
     async def cancel_selection(self, actor: Actor, job_ids: list[UUID], *, force: bool) -> list[UUID]:
         """Cancel several; the ids of those that were in the queue, and that the actor may cancel."""
         authorize(actor, "jobs", "write")

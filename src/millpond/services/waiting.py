@@ -28,9 +28,12 @@ class CompletionWatch:
         """Listen until cancelled."""
         await self._database.listen("millpond_completed", self._receive)
 
-    async def wait(self, actor: Actor, job_id: UUID, timeout_secs: float) -> StoredResult:
-        """How the job ended, once it has. Raises WaitTimedOut; the job goes on."""
-        authorize(actor, "jobs", "read", str(job_id))
+    async def wait(self, actor: Actor, job_id: UUID, launched: str, timeout_secs: float) -> StoredResult:
+        """How a job ended that the actor has just launched, once it has. Raises WaitTimedOut; the job goes on.
+
+        `launched` names what it runs, as launching does (`scripts:<path>`): who may run it may have its result.
+        """
+        authorize(actor, "jobs", "run", launched)
         woken = asyncio.Event()
         self._waiting[job_id].add(woken)
         try:

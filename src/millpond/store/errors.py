@@ -45,13 +45,23 @@ def translated() -> Iterator[None]:
         raise PayloadTooLarge(f"The database cannot store a value of this size: {error}") from error
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
         raise Unavailable(f"The database has no room left: {error}") from error
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        ConnectionError,
+        TimeoutError,
+    ) as error:
         raise Unavailable(
             f"The database cannot be reached just now: {error or type(error).__name__}"
         ) from error
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise Unavailable(f"The database refuses the connection, see DATABASE_URL: {error}") from error
-    except (asyncpg.OperatorInterventionError, asyncpg.TooManyConnectionsError) as error:
+    except (
+        asyncpg.OperatorInterventionError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.TransactionRollbackError,
+    ) as error:
         raise Unavailable(f"The database is starting, stopping or busy: {error}") from error
     except OSError as error:
         raise Unavailable(f"The database cannot be reached just now: {error}") from error

@@ -21,6 +21,9 @@ COMMAND_TIMEOUT_SECS = 120
 LISTEN_RETRY_SECS = 0.5
 MINIMUM_VERSION = 15
 
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What the driver raises when a connection is refused, cut or closing."""
+
 Row: TypeAlias = asyncpg.Record
 
 
@@ -80,7 +83,8 @@ class Database:
         with translated():
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                # The driver keeps up a floor of its own with tracebacks in the log; connections are made when needed.
+                min_size=0,
                 max_size=connections,
                 timeout=CONNECT_TIMEOUT_SECS,
                 command_timeout=COMMAND_TIMEOUT_SECS,
@@ -107,7 +111,7 @@ class Database:
                 yield Transaction(connection)
             except BaseException:
                 # A connection that is lost has nothing to roll back, and the first error is the one to report.
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(*_DRIVER_ERRORS):
                     await begun.rollback()
                 raise
             with translated():
@@ -126,7 +130,7 @@ class Database:
             await self._release(connection)
 
     async def _release(self, connection: asyncpg.Connection) -> None:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with suppress(*_DRIVER_ERRORS):
             await self._pool.release(connection)
 
     async def listen(
@@ -141,7 +145,7 @@ class Database:
             lost = asyncio.Event()
             try:
                 connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_SECS)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except (*_DRIVER_ERRORS, TimeoutError):
                 await asyncio.sleep(LISTEN_RETRY_SECS)
                 continue
             try:
@@ -152,12 +156,12 @@ class Database:
                 receive("")
                 await lost.wait()
                 log.warning("listen_connection_lost", channel=channel)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except _DRIVER_ERRORS:
                 await asyncio.sleep(LISTEN_RETRY_SECS)
             finally:
                 if connected is not None:
                     connected.clear()
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                with suppress(*_DRIVER_ERRORS, TimeoutError):
                     await connection.close(timeout=1)
 
     @asynccontextmanager
@@ -173,7 +177,7 @@ class Database:
                 held = cast("bool", await connection.fetchval(_SQL["try_session_lock"], key))
             yield held
         finally:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with suppress(*_DRIVER_ERRORS, TimeoutError):
                 await connection.close(timeout=1)
 
     async def aclose(self) -> None:

@@ -136,11 +136,14 @@ async def _wait(
     cancellations: Cancellations,
     settings: Settings,
     job_id: UUID,
+    path: str,
 ) -> Response[bytes]:
-    waiting = completions.wait(actor, job_id, settings.wait_result_secs)
-    stored = await while_connected(request, waiting)
+    launched = f"scripts:{path}"
+    stored = await while_connected(
+        request, completions.wait(actor, job_id, launched, settings.wait_result_secs)
+    )
     if stored is None:
-        await cancellations.cancel(actor, job_id, "http connection broke")
+        await cancellations.abandon(actor, job_id, launched)
         return Response(b"", status_code=499)
     return answer_of(stored)
 
@@ -158,7 +161,7 @@ async def run_wait_by_path(
     """Start the deployed script at a path and answer with its result."""
     script = await launches.script_by_path(actor, path_of(path))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id)
+    return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
 
 
 @route("/run_wait_result/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
@@ -174,7 +177,7 @@ async def run_wait_by_hash(
     """Start one version of a script and answer with its result."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id)
+    return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
 
 
 @post(["/run_wait_result/preview", "/run_inline/preview"], opt=accepts(Preview), status_code=200)
@@ -188,8 +191,9 @@ async def run_wait_preview(
     body: RawBody,
 ) -> Response[bytes]:
     """Start code that is not deployed and answer with its result."""
-    job_id = await launches.run_preview(actor, decode(body, Preview), options_of(request.query_params))
-    return await _wait(request, actor, completions, cancellations, settings, job_id)
+    preview = decode(body, Preview)
+    job_id = await launches.run_preview(actor, preview, options_of(request.query_params))
+    return await _wait(request, actor, completions, cancellations, settings, job_id, preview.path or "")
 
 
 @route("/run_and_stream/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
