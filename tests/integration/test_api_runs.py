@@ -391,7 +391,7 @@ async def test_a_token_for_one_script_runs_it_and_has_its_result(live: LiveInsta
     await api.deploy("u/admin/scoped_run", "def main():\n    return 7\n")
     await api.deploy("u/admin/other_run", "def main():\n    return 8\n")
     body = {"label": "webhook", "scopes": ["jobs:run:scripts:u/admin/scoped_run"]}
-    made = await live.client.post("/api/users/tokens/create", json=body)
+    made = await live.api.http.post("/api/users/tokens/create", json=body)
     assert made.status_code == 201, made.text
     scoped = live.with_token(made.text)
     answer = await scoped.post("jobs/run_wait_result/p/u/admin/scoped_run", {})
