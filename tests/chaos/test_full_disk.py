@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.chaos.conftest import Call, Serve
 from tests.chaos.eventually import eventually
+from tests.chaos.served_instance import ServedInstance
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not sys.platform.startswith("linux"), reason="needs root, to mount a small disk"
@@ -63,6 +65,7 @@ async def test_a_full_disk_is_told_to_callers_and_passes_when_there_is_room_agai
         assert refusal is not None
         assert refusal.text.startswith("Service unavailable: The database has no room left")
         # Without room for its journal the database itself gives up, and is started in vain until there is some.
+        await _use_up_the_journal(served)
         await eventually(lambda: _is_down(http), RECOVERY_SECS, "the database gives up")
     assert not server.is_gone
 
@@ -73,6 +76,16 @@ async def test_a_full_disk_is_told_to_callers_and_passes_when_there_is_room_agai
     assert (await client.ended(first))["success"] is True
     assert not server.is_gone
     assert await served.stop() == 0
+
+
+async def _use_up_the_journal(served: ServedInstance) -> None:
+    async with served.database() as connection:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            for _ in range(20):
+                # Switching does nothing where nothing was written.
+                await connection.execute(
+                    "SELECT pg_logical_emit_message(false, 'chaos', ''), pg_switch_wal()"
+                )
 
 
 async def _refused(http: httpx.AsyncClient) -> httpx.Response | None:

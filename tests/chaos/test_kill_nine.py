@@ -26,6 +26,9 @@ KILLS = int(os.environ.get("MILLPOND_CHAOS_KILLS", "6"))
 SEED = int(os.environ.get("MILLPOND_CHAOS_SEED", str(time.time_ns() % 1_000_000)))
 VICTIMS = os.environ.get("MILLPOND_CHAOS_VICTIMS", "server,worker-1,zygote,job,postmaster").split(",")
 LAUNCHERS = 4
+MOST_AHEAD = 50
+"""Python jobs that one caller launches before it waits for the last of them."""
+
 DRAIN_SECS = 60.0
 NAMED_FAILURES = {"ExecutionErr", "WorkerLost"}
 """A job whose own process was killed, and one whose worker was killed too often under it."""
@@ -85,8 +88,13 @@ class Load:
 
     async def _call(self) -> None:
         while not self._ending.is_set():
-            await self._client.launch("code")
-            await self._client.launch("noop")
+            for _ in range(MOST_AHEAD):
+                last = await self._client.launch("code")
+                await self._client.launch("noop")
+                if self._ending.is_set():
+                    return
+            # Callers who never wait would pile up, while a worker is away, what takes it minutes to run.
+            await self._client.ended(last)
 
 
 async def _kill(served: ServedInstance, victim: str) -> bool:

@@ -281,11 +281,12 @@ async def test_a_run_is_scheduled_for_an_instant_or_after_seconds(api: Api) -> N
 
 
 async def test_a_scheduled_run_starts_when_it_is_due(api: Api) -> None:
-    job = await api.run("def main(): return 1", scheduled_in_secs=1)
-    assert job["started_at"] >= job["created_at"]
-    assert datetime.fromisoformat(job["started_at"]) - datetime.fromisoformat(job["created_at"]) >= timedelta(
-        seconds=1
-    )
+    before_ms = (await api.http.get("/api/jobs/db_clock")).json()
+    job_id = await api.start("def main(): return 1", scheduled_in_secs=1)
+    due_ms = (await api.get(f"jobs/queue/scheduled_for/{job_id}")).json()
+    assert due_ms >= before_ms + 1000
+    started = datetime.fromisoformat((await api.ended(job_id))["started_at"])
+    assert started.timestamp() * 1000 >= due_ms
 
 
 async def test_a_job_id_is_chosen_once(api: Api) -> None:
@@ -295,6 +296,8 @@ async def test_a_job_id_is_chosen_once(api: Api) -> None:
     assert (again.status_code, again.text) == (400, f"Bad request: A job with id {chosen} exists already")
     assert (await api.ended(chosen))["result"] == 1
     assert (await api.preview(ECHO, job_id="x")).status_code == 400
+    far_off = await api.preview(ECHO, job_id="ffffffff-0000-7000-8000-000000000000")
+    assert (far_off.status_code, "lies in the future" in far_off.text) == (400, True)
 
 
 async def test_a_tag_is_chosen_and_may_name_arguments(api: Api, echo: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -165,6 +166,7 @@ async def test_what_an_earlier_attempt_left_does_not_stop_the_next(harness: Harn
 
 WORKER = """
 import asyncio, sys
+from contextlib import suppress
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from runtime_harness import Harness, runtime_in
@@ -214,3 +216,37 @@ def _children(pid: int) -> list[int]:
 
 def _descendants(pid: int) -> list[int]:
     return [found for child in _children(pid) for found in (child, *_descendants(child))]
+
+
+def zygote_leaves() -> list[int]:
+    """Processes below the zygotes of this process that have no children: idle spares, and what holds their namespaces."""
+
+    def children(pid: int) -> list[int]:
+        try:
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def leaves(pid: int, depth: int) -> list[int]:
+        below = children(pid)
+        return (
+            [leaf for child in below for leaf in leaves(child, depth + 1)] if below else [pid] * (depth > 1)
+        )
+
+    own = [pid for pid in children(os.getpid()) if "zygote_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return [leaf for zygote in own for leaf in leaves(zygote, 1)]
+
+
+async def test_a_spare_that_was_killed_while_idle_costs_no_job(harness: Harness) -> None:
+    assert await harness.value("def main():\n    return 1") == 1
+    await until(lambda: bool(zygote_leaves()))
+    for pid in (killed := zygote_leaves()):
+        with suppress(ProcessLookupError):  # went with the namespace of the one before
+            os.kill(pid, signal.SIGKILL)
+    await until(lambda: not set(killed) & set(zygote_leaves()))
+    assert [await harness.value("def main():\n    return 2") for _ in range(3)] == [2, 2, 2]
+
+
+async def test_no_two_jobs_share_a_process(harness: Harness) -> None:
+    code = "import builtins\ndef main():\n    seen = getattr(builtins, 'seen', 0)\n    builtins.seen = 1\n    return seen"
+    assert {await harness.value(code) for _ in range(5)} == {0}

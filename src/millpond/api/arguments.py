@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from millpond.api.auth import AnyRequest
-from millpond.api.bodies import check_json_text
+from millpond.api.bodies import check_json_text, decode
 from millpond.base.errors import InvalidInput, UnsupportedMedia
 
 Members = dict[str, msgspec.Raw]
@@ -147,17 +147,11 @@ def _from_query(request: AnyRequest, names: str | None) -> Members:
 
 
 def _members(text: bytes) -> Members:
-    try:
-        return msgspec.json.decode(text, type=Members)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(f"invalid json: {error}") from None
+    return decode(text, Members)
 
 
 def _value(text: bytes) -> msgspec.Raw:
-    try:
-        return msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(f"invalid json: {error}") from None
+    return decode(text, msgspec.Raw)
 
 
 def _text(body: bytes) -> str:

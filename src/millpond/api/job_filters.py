@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from millpond.api.bodies import check_json_text, split_list
+from millpond.api.bodies import decode, split_list
 from millpond.base.errors import InvalidInput
 from millpond.base.ids import hash_from_hex
 from millpond.model.jobs import JobFilters
@@ -43,11 +43,10 @@ def _value(name: str, value: str) -> object:
             raise InvalidInput(f"{value!r} is no script hash: it has 16 hex digits")
         return found
     if name in _JSON:
-        check_json_text(value.encode())
         try:
-            msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidInput(f"{name} must be JSON: {error}") from None
+            decode(value.encode(), object)
+        except InvalidInput as error:
+            raise InvalidInput(f"{name} must be JSON: {error.message}") from None
     if name == "status" and value not in ("success", "failure", "canceled", "skipped"):
         raise InvalidInput(f"status is one of success, failure, canceled, skipped; not {value!r}")
     return value

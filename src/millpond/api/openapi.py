@@ -12,9 +12,12 @@ BODY = "request_body"
 ANSWER = "answer"
 FILTERS = "query_filters"
 OTHER_ANSWERS = "other_answers"
+FAILED_JOB = "422"
+"""The one refusal that carries JSON: the error of a job that was waited for."""
 
 Json = dict[str, Any]
 
+_JSON: Json = {"application/json": {"schema": {}}}
 _TEXT: Json = {"text/plain": {"schema": {"type": "string"}}}
 _REFUSALS = {
     "400": "The request breaks a rule the text names.",
@@ -173,7 +176,8 @@ def _describe_answers(operation: Json, route: _Route) -> None:
     refusals = _REFUSALS | (_TOO_LARGE if route.body is not None else {})
     others = {str(status): text for status, text in route.handler.opt.get(OTHER_ANSWERS, {}).items()}
     operation["responses"] = success | {
-        status: {"description": meaning, "content": _TEXT} for status, meaning in (refusals | others).items()
+        status: {"description": meaning, "content": _JSON if status == FAILED_JOB else _TEXT}
+        for status, meaning in (refusals | others).items()
     }
 
 
@@ -186,6 +190,6 @@ def _content(route: _Route) -> Json:
         case annotation if annotation is str:
             return _TEXT
         case annotation if annotation is bytes:
-            return {"application/json": {"schema": {}}}
+            return _JSON
         case _:
             return {"text/event-stream": {}}

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from millpond.base.errors import Conflict, InvalidInput, PermissionDenied
-from millpond.base.ids import new_job_id
+from millpond.base.ids import is_from_the_future, new_job_id
 from millpond.base.paths import check_path
 from millpond.model.actors import Actor
 from millpond.model.jobs import NewJob, Preview
@@ -133,6 +133,9 @@ class Launches:
             )
 
     async def _push(self, actor: Actor, job: NewJob, options: LaunchOptions) -> UUID:
+        # The job tables are partitioned by the time in the id: a row ahead of its partition would keep it from being made.
+        if is_from_the_future(job.id):
+            raise InvalidInput(f"The time inside job id {job.id} lies in the future: choose another id")
         async with self._database.statement() as connection:
             for ancestor in filter(None, {options.parent_job, options.root_job}):
                 await require_read_job(connection, actor, ancestor)

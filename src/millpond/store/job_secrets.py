@@ -32,11 +32,6 @@ async def list_new(
     return [SealedSecret(row["number"], row["path"], row["sealed_value"]) for row in rows]
 
 
-async def delete_of_job(transaction: Transaction, workspace_id: str, job_id: UUID) -> int:
-    """Forget what one job has read, after its last log chunk is stored; the number of rows."""
-    return await transaction.execute(_SQL["delete_of_job"], workspace_id, job_id)
-
-
 async def delete_of_ended_jobs(transaction: Transaction) -> int:
     """Forget what ended jobs left behind, for maintenance; the number of rows."""
     return await transaction.execute(_SQL["delete_of_ended_jobs"])

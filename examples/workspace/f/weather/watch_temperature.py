@@ -1,5 +1,5 @@
-# requirements:
-# wmill==1.850.0
+#requirements:
+#wmill==1.850.0
 
 import urllib.request
 

@@ -9,18 +9,18 @@ from litestar.params import FromPath, FromQuery, RawBody
 
 from millpond.api.bodies import decode, json_of, page_of
 from millpond.api.job_filters import filters_of
-from millpond.api.openapi import accepts, answers
+from millpond.api.openapi import accepts, answers, filtered_by
 from millpond.api.routes.job_metrics import router as metrics_router
 from millpond.api.routes.jobs_u import router as public_router
 from millpond.model.actors import Actor
-from millpond.model.jobs import Job
+from millpond.model.jobs import Job, JobFilters
 from millpond.services.cancellations import Cancellations
 from millpond.services.jobs import Jobs
 
 AnyRequest = Request[Any, Any, Any]
 
 
-@get("/list", opt=answers(list[Job]))
+@get("/list", opt=answers(list[Job]) | filtered_by(JobFilters))
 async def list_jobs(
     request: AnyRequest,
     actor: NamedDependency[Actor],
@@ -33,7 +33,7 @@ async def list_jobs(
     return json_of(await jobs.list_jobs(actor, filters_of(request.query_params), where.limit, where.offset))
 
 
-@get("/queue/list", opt=answers(list[Job]))
+@get("/queue/list", opt=answers(list[Job]) | filtered_by(JobFilters))
 async def list_queue(
     request: AnyRequest,
     actor: NamedDependency[Actor],
@@ -46,7 +46,7 @@ async def list_queue(
     return json_of(await jobs.list_queue(actor, filters_of(request.query_params), where.limit, where.offset))
 
 
-@get("/completed/list", opt=answers(list[Job]))
+@get("/completed/list", opt=answers(list[Job]) | filtered_by(JobFilters))
 async def list_completed(
     request: AnyRequest,
     actor: NamedDependency[Actor],

@@ -15,7 +15,7 @@ from millpond.api.arguments import event_json, read_arguments
 from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
 from millpond.api.disconnects import while_connected
 from millpond.api.event_streams import stream_of
-from millpond.api.openapi import accepts
+from millpond.api.openapi import accepts, may_answer
 from millpond.api.outcomes import answer_of
 from millpond.base.errors import InvalidInput, NotAuthenticated
 from millpond.base.ids import ScriptHash, hash_from_hex
@@ -28,6 +28,8 @@ from millpond.services.jobs import Jobs
 from millpond.services.launches import Launches, LaunchOptions
 from millpond.services.scripts import RunnableScript
 from millpond.services.waiting import CompletionWatch
+
+WAITED = {422: "The job failed; its error, as JSON.", 504: "It did not end in time; it goes on."}
 
 UNSUPPORTED = ("retry", "cache_ttl", "suspended_mode", "memory_id")
 
@@ -93,7 +95,7 @@ async def _launch(
     )
 
 
-@post("/run/p/{path:path}")
+@post("/run/p/{path:path}", opt=accepts(object))
 async def run_by_path(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
@@ -105,7 +107,7 @@ async def run_by_path(
     return created(str(await _launch(request, actor, launches, script)))
 
 
-@post("/run/h/{script_hash:str}")
+@post("/run/h/{script_hash:str}", opt=accepts(object))
 async def run_by_hash(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
@@ -148,7 +150,9 @@ async def _wait(
     return answer_of(stored)
 
 
-@route("/run_wait_result/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
+@route(
+    "/run_wait_result/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST], opt=may_answer(WAITED)
+)
 async def run_wait_by_path(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
@@ -164,7 +168,11 @@ async def run_wait_by_path(
     return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
 
 
-@route("/run_wait_result/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
+@route(
+    "/run_wait_result/h/{script_hash:str}",
+    http_method=[HttpMethod.GET, HttpMethod.POST],
+    opt=may_answer(WAITED),
+)
 async def run_wait_by_hash(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
@@ -180,7 +188,11 @@ async def run_wait_by_hash(
     return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
 
 
-@post(["/run_wait_result/preview", "/run_inline/preview"], opt=accepts(Preview), status_code=200)
+@post(
+    ["/run_wait_result/preview", "/run_inline/preview"],
+    opt=accepts(Preview) | may_answer(WAITED),
+    status_code=200,
+)
 async def run_wait_preview(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],

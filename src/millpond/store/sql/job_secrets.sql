@@ -12,10 +12,6 @@ SELECT number, path, sealed_value
  WHERE workspace_id = $1 AND job_id = ANY ($2::uuid[]) AND number <> ALL ($3::bigint[])
  ORDER BY number
 
--- name: delete_of_job
--- Forget what an ended job has read.
-DELETE FROM job_secret WHERE workspace_id = $1 AND job_id = $2
-
 -- name: delete_of_ended_jobs
 -- Forget what is left of jobs that are in the queue no more; the hour spares logs still being flushed.
 DELETE FROM job_secret s
