@@ -91,7 +91,7 @@ async def test_a_job_of_a_stopped_worker_is_completed_by_another_and_not_again_w
     # With the other one gone, whatever runs now runs on the one that came back.
     (await served.living(other)).send(signal.SIGSTOP)
     try:
-        (later,) = [await client.ended(await client.launch("code"), RESCUE_SECS)]
+        later = await client.ended(await client.launch("code"), RESCUE_SECS)
         assert later["success"] is True
         (row,) = await served.ask("SELECT worker_id FROM job_completed WHERE job_id = $1", UUID(later["id"]))
         assert row["worker_id"] == new_id
