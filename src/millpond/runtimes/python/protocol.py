@@ -103,9 +103,12 @@ def decode_available(buffer: bytearray) -> list[Report]:
 def receive(control: socket.socket) -> tuple[bytes, list[int]] | None:
     """Wait for one message: its JSON and the descriptors it brought; None when the other side is gone."""
     # Reading no further than the prefix keeps the descriptors of the next message with the next message.
-    prefix, ancillary, _, _ = control.recvmsg(
-        _LENGTH.size, socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
-    )
+    try:
+        prefix, ancillary, _, _ = control.recvmsg(
+            _LENGTH.size, socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
+        )
+    except ConnectionResetError:  # the other side was killed with something of ours unread
+        return None
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
