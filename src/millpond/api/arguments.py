@@ -13,6 +13,9 @@ from millpond.base.errors import InvalidInput, UnsupportedMedia
 
 Members = dict[str, msgspec.Raw]
 
+_CREDENTIAL_HEADERS = frozenset({"authorization", "cookie"})
+"""Never handed to a job: whoever may read the job would have the caller's credentials."""
+
 _CLOUDEVENT_METADATA = "WEBHOOK__METADATA__"
 _XML_TYPES = frozenset({"text/plain", "application/xml", "text/xml"})
 
@@ -52,11 +55,7 @@ def event_json(request: AnyRequest, given: GivenArguments) -> str:
         "body": _raw_json(_encode(given.members)),
         "raw_string": _raw(given.raw_text),
         "headers": _raw(
-            {
-                name: value
-                for name, value in request.headers.items()
-                if name not in ("authorization", "cookie")
-            }
+            {name: value for name, value in request.headers.items() if name not in _CREDENTIAL_HEADERS}
         ),
         "query": _raw({name: value for name, value in request.query_params.items() if name != "token"}),
     }
@@ -134,15 +133,15 @@ def _from_payload(payload: str | None) -> Members:
 
 def _from_headers(request: AnyRequest, names: str | None) -> Members:
     found: Members = {}
-    for name in (names or "").split(","):
-        value = request.headers.get(name.strip().lower()) if name.strip() else None
+    for name in (part.strip().lower() for part in (names or "").split(",")):
+        value = request.headers.get(name) if name and name not in _CREDENTIAL_HEADERS else None
         if value is not None:
-            found[name.strip().lower().replace("-", "_")] = _raw(value)
+            found[name.replace("-", "_")] = _raw(value)
     return found
 
 
 def _from_query(request: AnyRequest, names: str | None) -> Members:
-    wanted = [name.strip() for name in (names or "").split(",") if name.strip()]
+    wanted = [name.strip() for name in (names or "").split(",") if name.strip() not in ("", "token")]
     return {name: _raw(request.query_params[name]) for name in wanted if name in request.query_params}
 
 

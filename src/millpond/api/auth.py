@@ -16,11 +16,20 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def token_of(request: AnyRequest) -> str | None:
-    """The credentials a request carries, if any; the header wins over the cookie, the cookie over the query."""
+    """The credentials a request carries, if any: what it shows itself wins over the session's cookie."""
+    return _shown_token(request) or request.cookies.get(SESSION_COOKIE)
+
+
+def uses_session(request: AnyRequest) -> bool:
+    """Whether the browser's cookie is what the request acts by: then a foreign page may be behind it."""
+    return _shown_token(request) is None
+
+
+def _shown_token(request: AnyRequest) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return request.cookies.get(SESSION_COOKIE) or request.query_params.get("token")
+    return request.query_params.get("token") or None
 
 
 async def provide_account(request: AnyRequest, identities: NamedDependency[Identities]) -> Account:
@@ -46,10 +55,10 @@ def guard_cross_site(request: AnyRequest) -> None:
 
     The cookie is SameSite=Lax; this also covers browsers that do not honour it. Bearer tokens need no guard.
     """
-    if request.headers.get("authorization") or request.method in ("GET", "HEAD", "OPTIONS"):
+    if not uses_session(request) or request.method in ("GET", "HEAD", "OPTIONS"):
         return
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise NotAuthenticated("a page of another site may not use your session")
 
 
-__all__ = ["AnyRequest", "guard_cross_site", "provide_account", "provide_actor", "token_of"]
+__all__ = ["AnyRequest", "guard_cross_site", "provide_account", "provide_actor", "token_of", "uses_session"]

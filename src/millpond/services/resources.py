@@ -121,6 +121,7 @@ class Resources:
                 require_write_resource(actor, new.path, new.resource_type, {})
             else:
                 require_write_resource(actor, new.path, held.resource_type, held.extra_perms)
+                require_write_resource(actor, new.path, new.resource_type, held.extra_perms)
                 if not update_if_exists:
                     raise Conflict(f"Resource {new.path} already exists")
             if validate:
@@ -150,6 +151,8 @@ class Resources:
             check_name(change.resource_type, "resource type")
         async with self._database.transaction() as transaction:
             held = await self._lock_for_write(transaction, actor, path)
+            if change.resource_type is not None:
+                require_write_resource(actor, path, change.resource_type, held.extra_perms)
             if validate:
                 await self._validate_change(transaction, actor, held, change)
             if new_path != path:

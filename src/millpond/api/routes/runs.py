@@ -12,6 +12,7 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath, RawBody
 
 from millpond.api.arguments import event_json, read_arguments
+from millpond.api.auth import uses_session
 from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
 from millpond.api.disconnects import while_connected
 from millpond.api.event_streams import stream_of
@@ -25,7 +26,7 @@ from millpond.model.carried import empty_object
 from millpond.model.jobs import Preview
 from millpond.services.cancellations import Cancellations
 from millpond.services.jobs import Jobs
-from millpond.services.launches import Launches, LaunchOptions
+from millpond.services.launches import PREVIEW, Launches, LaunchOptions
 from millpond.services.scripts import RunnableScript
 from millpond.services.waiting import CompletionWatch
 
@@ -77,8 +78,7 @@ def guard_started_by_link(request: Request[Any, Any, Any]) -> None:
 
     Some run endpoints answer GET, so that they can be called from where only an address can be given: with a token.
     """
-    shows_token = request.headers.get("authorization") or request.query_params.get("token")
-    if not shows_token and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+    if uses_session(request) and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise NotAuthenticated("a page of another site may not start runs with your session")
 
 
@@ -138,9 +138,8 @@ async def _wait(
     cancellations: Cancellations,
     settings: Settings,
     job_id: UUID,
-    path: str,
+    launched: str,
 ) -> Response[bytes]:
-    launched = f"scripts:{path}"
     stored = await while_connected(
         request, completions.wait(actor, job_id, launched, settings.wait_result_secs)
     )
@@ -165,7 +164,7 @@ async def run_wait_by_path(
     """Start the deployed script at a path and answer with its result."""
     script = await launches.script_by_path(actor, path_of(path))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
+    return await _wait(request, actor, completions, cancellations, settings, job_id, f"scripts:{script.path}")
 
 
 @route(
@@ -185,7 +184,7 @@ async def run_wait_by_hash(
     """Start one version of a script and answer with its result."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id, script.path)
+    return await _wait(request, actor, completions, cancellations, settings, job_id, f"scripts:{script.path}")
 
 
 @post(
@@ -205,7 +204,7 @@ async def run_wait_preview(
     """Start code that is not deployed and answer with its result."""
     preview = decode(body, Preview)
     job_id = await launches.run_preview(actor, preview, options_of(request.query_params))
-    return await _wait(request, actor, completions, cancellations, settings, job_id, preview.path or "")
+    return await _wait(request, actor, completions, cancellations, settings, job_id, PREVIEW)
 
 
 @route("/run_and_stream/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])

@@ -84,7 +84,8 @@ class Confinement:
         self._restrict_files(job)
         if job.user_id is not None:
             privileges.become(job.user_id, keep_reading=self._grants is not None and self._filter is not None)
-        elif self._settings["user_namespace"]:
+        elif self._settings["user_namespace"] or self._grants is not None or self._filter is not None:
+            # Also for root without another user to become: Landlock does not govern chmod and chown.
             privileges.give_up_capabilities()
         # Only now: a change of user clears it.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -40,7 +40,7 @@ def become(user_id: int, *, keep_reading: bool) -> None:
 
 
 def give_up_capabilities() -> None:
-    """Drop every capability held inside a user namespace of our own."""
+    """Drop every capability this process holds."""
     kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
     kernel.set_capabilities(0)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
