@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.integration.live_instance import Api, LiveInstance
@@ -400,3 +401,30 @@ async def test_a_token_for_one_script_runs_it_and_has_its_result(live: LiveInsta
     answer = await scoped.post("jobs/run_wait_result/p/u/admin/scoped_run", {})
     assert (answer.status_code, answer.json()) == (200, 7)
     assert (await scoped.post("jobs/run_wait_result/p/u/admin/other_run", {})).status_code == 403
+
+
+async def test_credentials_never_become_arguments(live: LiveInstance, echo: str) -> None:
+    url = f"/api/w/main/jobs/run_wait_result/p/{echo}?include_header=authorization,cookie,x-kept&include_query=token,q&q=1"
+    answer = await live.api.http.post(url, json={}, headers={"x-kept": "yes", "cookie": "other=1"})
+    assert answer.json() == {"x_kept": "yes", "q": "1"}
+
+
+async def test_a_link_cannot_start_runs_with_a_session(live: LiveInstance, echo: str) -> None:
+    made = await live.api.http.post("/api/users/tokens/create", json={"label": "session"})
+    foreign = {"cookie": f"token={made.text}", "sec-fetch-site": "cross-site"}
+    url = f"{live.url}/api/w/main/jobs/run_wait_result/p/{echo}"
+    async with httpx.AsyncClient() as browser:
+        for link in (url, f"{url}?token=z"):
+            assert (await browser.get(link, headers=foreign)).status_code == 401
+            assert (
+                await browser.get(link, headers=foreign | {"authorization": "Basic x"})
+            ).status_code == 401
+        assert (await browser.get(f"{url}?token={made.text}")).status_code == 200
+
+
+async def test_a_token_for_one_script_runs_no_code_under_its_name(live: LiveInstance, echo: str) -> None:
+    body = {"label": "narrow", "scopes": [f"jobs:run:scripts:{echo}"]}
+    scoped = live.with_token((await live.api.http.post("/api/users/tokens/create", json=body)).text)
+    code = {"content": "def main(): return 1", "language": "python3", "path": echo}
+    assert (await scoped.post("jobs/run/preview", code)).status_code == 403
+    assert (await scoped.post("jobs/run_wait_result/preview", code)).status_code == 403

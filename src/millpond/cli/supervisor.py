@@ -27,6 +27,8 @@ LOOK_EVERY_SECS = 0.1
 SHORTEST_PAUSE_SECS = 0.2
 LONGEST_PAUSE_SECS = 10.0
 STEADY_SECS = 30.0
+# Beyond the drain a worker gives up what a database that is away cannot record, and unregisters.
+WORKER_STOP_SECS = 15.0
 SERVER_STOP_SECS = 12.0
 
 
@@ -136,7 +138,10 @@ class Supervisor:
         workers = [part for part in parts if part.name != "server"]
         servers = [part for part in parts if part.name == "server"]
         # Jobs call the server until they end: it goes after the workers, the database last.
-        for group, patience in ((workers, self._settings.drain_secs + 5.0), (servers, SERVER_STOP_SECS)):
+        for group, patience in (
+            (workers, self._settings.drain_secs + WORKER_STOP_SECS),
+            (servers, SERVER_STOP_SECS),
+        ):
             for part in group:
                 if part.process is not None:
                     part.process.terminate()

@@ -1,13 +1,14 @@
 """One job from its claim to how it ended: arguments resolved, process run, outcome turned into a completion."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from millpond.base.errors import LockFailed, MillpondError
+from millpond.base.errors import LockFailed, MillpondError, Unavailable
 from millpond.base.log import get_logger
 from millpond.base.settings import Settings
 from millpond.model.jobs import Cancellation, Claim, Completion
@@ -21,6 +22,11 @@ from millpond.worker.job_log import JobLog
 from millpond.worker.script_source import ScriptSources
 
 log = get_logger()
+
+Read = TypeVar("Read")
+
+UNREACHABLE_SECS = 30.0
+RETRY_SECS = 0.5
 
 
 class Ending(NamedTuple):
@@ -74,10 +80,10 @@ class Executor:
         return Ending(Completion(claim=claim, status="success", result=result), lock=lock)
 
     async def _run(self, claim: Claim, output: JobLog) -> Completion:
-        source = await self._sources.source_of(claim)
+        source = await _once_reached(lambda: self._sources.source_of(claim))
         runtime = self._runtime(source.language)
         token = self._identities.issue_job_token(claim.workspace_id, claim.job_id, claim.lease_token)
-        arguments = await self._arguments.resolve(claim, token)
+        arguments = await _once_reached(lambda: self._arguments.resolve(claim, token))
         output.mask.add(arguments.secrets)
         execution = self._execution(claim, source, arguments, token)
         if claim.entrypoint == "preprocessor":
@@ -117,6 +123,18 @@ class Executor:
                 f"This worker cannot run {language!r}; it runs {', '.join(sorted(self._runtimes))}"
             )
         return runtime
+
+
+async def _once_reached(read: Callable[[], Awaitable[Read]]) -> Read:
+    """What a job needs before it starts; a database that is away for a moment must not fail what never ran."""
+    deadline = time.monotonic() + UNREACHABLE_SECS
+    while True:
+        try:
+            return await read()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(RETRY_SECS)
 
 
 def inline_completion(claim: Claim) -> Completion:

@@ -146,6 +146,9 @@ WITH released AS (
      WHERE state = 'running' AND worker_id = $1 AND canceled_by IS NULL AND rescues < $3
        AND ($4::bigint[] IS NULL OR lease_token = ANY ($4))
     RETURNING lane, workspace_id, job_id
+), forgotten AS (
+    -- The next attempt starts a new log.
+    DELETE FROM job_log l USING released r WHERE l.workspace_id = r.workspace_id AND l.job_id = r.job_id
 ), told AS MATERIALIZED (
     SELECT pg_notify('millpond_queue', lane) FROM released GROUP BY lane
 )
