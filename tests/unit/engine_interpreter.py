@@ -206,9 +206,9 @@ class World:
                     self._push(run, child)
             case KeepItems() | ReplaceArguments():
                 self._keep(run, effect)
-            case Sleep(seconds):
+            case Sleep(wait, seconds):
                 self.slept.append(seconds)
-                self.todo.append((run, Woken()))
+                self.todo.append((run, Woken(wait)))
             case Suspend():
                 self.suspended.append((run, effect))
             case CancelJobs():

@@ -80,7 +80,7 @@ def test_a_timeout_ends_the_flow() -> None:
     world = World()
     run = world.run(waiting(timeout=5))
     assert world.suspended[0][1].timeout_s == 5
-    world.feed(run, Woken())
+    world.feed(run, Woken(run.status.waits))
     world.settle()
     error = {"error": {"name": "SuspendedTimedOut", "message": "Timed out waiting to be resumed"}}
     assert outcome(run) == ("failure", error)
@@ -93,7 +93,7 @@ def test_a_flow_may_go_on_after_a_disapproval_or_timeout(disapproved: bool) -> N
     if disapproved:
         world.approve(run, "a", approved=False)
     else:
-        world.feed(run, Woken())
+        world.feed(run, Woken(run.status.waits))
     world.settle()
     name = "SuspendedDisapproved" if disapproved else "SuspendedTimedOut"
     assert outcome(run)[0] == "success"
@@ -145,7 +145,7 @@ def test_a_flow_that_rests_is_cancelled_at_once() -> None:
         world.feed(run, CANCEL)
         assert outcome(run) == ("canceled", CANCELED)
         world.approve(run, "a")
-        world.feed(run, Woken())
+        world.feed(run, Woken(run.status.waits))
         assert world.todo == []
 
 
@@ -199,3 +199,17 @@ def test_ends_of_jobs_nobody_waits_for_change_nothing(place: Place) -> None:
     before = run.status
     world.feed(run, ChildEnded(place, "success"))
     assert run.status == before
+
+
+def test_a_late_alarm_for_a_rest_does_not_end_a_wait_for_approvals() -> None:
+    world = World()
+    definition = waiting()
+    definition["modules"].insert(0, identity("z", sleep=static(1)))
+    run = world.run(definition)
+    assert world.slept == [1]
+    before = run.status
+    world.feed(run, Woken(1))
+    assert run.status == before
+    assert before.phase is Phase.SUSPENDED
+    world.feed(run, Woken(2))
+    assert outcome(run)[0] == "failure"

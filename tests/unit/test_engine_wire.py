@@ -37,12 +37,8 @@ def written(run: Run, *, started: bool = True) -> dict[str, Any]:
         return Child(UUID(job_id(place)), NOW if started else None, 5 if job.status else None, success)
 
     children = {place: child(place, job) for place, job in run.jobs.items()}
-    status: dict[str, Any] = msgspec.to_builtins(wire_status(run.flow, run.status, run.id, children))
-    return msgspec.json.decode(msgspec.json.encode(status)) | {
-        "failure_module": msgspec.json.decode(msgspec.json.encode(status["failure_module"]))
-        if not isinstance(status["failure_module"], bytes | msgspec.Raw)
-        else msgspec.json.decode(status["failure_module"])
-    }
+    text = msgspec.json.encode(wire_status(run.flow, run.status, run.id, children))
+    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 def test_a_flow_that_has_not_begun() -> None:
@@ -149,7 +145,7 @@ def test_retries_show_while_they_last_and_with_the_step_afterwards() -> None:
     tries = [job_id(Place("a"))]
     assert written(run)["retry"] == {"fail_count": 1, "failed_jobs": tries}
     world.todo.clear()
-    world.feed(run, Woken())
+    world.feed(run, Woken(run.status.waits))
     world.settle()
     status = written(run)
     assert "retry" not in status

@@ -98,7 +98,7 @@ def _hear(turn: Turn, event: Event) -> Next:
         case Evaluated():
             return _evaluated(turn, event)
         case Woken():
-            return _woken(turn)
+            return _woken(turn, event)
         case Approved(approval):
             return _approved(turn, approval)
         case CancelAsked():
@@ -122,7 +122,9 @@ def _evaluated(turn: Turn, event: Evaluated) -> Next:
     return ANSWERED[asked.stage](turn, Answers(event.answers, asked.first, asked.count))
 
 
-def _woken(turn: Turn) -> Next:
+def _woken(turn: Turn, event: Woken) -> Next:
+    if event.wait != turn.status.waits:
+        return None
     if turn.status.phase is Phase.SUSPENDED:
         return suspending.time_out(turn)
     onward = turn.status.resume_at

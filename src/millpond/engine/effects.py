@@ -131,6 +131,7 @@ class AnswerEarly(msgspec.Struct, frozen=True, tag=True):
 class Sleep(msgspec.Struct, frozen=True, tag=True):
     """Come back with `Woken` after this time, made longer or shorter by up to `jitter_percent` at random."""
 
+    wait: int
     seconds: float
     jitter_percent: int = 0
 
@@ -138,6 +139,7 @@ class Sleep(msgspec.Struct, frozen=True, tag=True):
 class Suspend(msgspec.Struct, frozen=True, tag=True):
     """Wait for approvals of a step: come back with `Approved` for each, and with `Woken` at the timeout."""
 
+    wait: int
     place: Place
     missing: int
     timeout_s: int

@@ -47,7 +47,9 @@ class Evaluated(msgspec.Struct, frozen=True, tag=True):
 
 
 class Woken(msgspec.Struct, frozen=True, tag=True):
-    """The time a `Sleep` or a `Suspend` named has come."""
+    """The time a `Sleep` or a `Suspend` named has come; `wait` is theirs."""
+
+    wait: int
 
 
 class Approved(msgspec.Struct, frozen=True, tag=True):

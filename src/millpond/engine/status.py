@@ -163,7 +163,10 @@ class Conditions(msgspec.Struct, frozen=True):
 
 
 class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a flow job stands. `step`: -1 the preprocessor, `len(modules)` the failure module."""
+    """Where a flow job stands. `step`: -1 the preprocessor, `len(modules)` the failure module.
+
+    `waits` counts rests and waits, so that a late alarm for one cannot end another.
+    """
 
     step: int
     modules: tuple[ModuleStatus, ...]
@@ -174,6 +177,7 @@ class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous: Reference = FlowInput()
     asked: Asked | None = None
     resume_at: Stage | None = None
+    waits: int = 0
     approvals: tuple[Approval, ...] = ()
     conditions: Conditions | None = None
     handled: bool = False

@@ -55,9 +55,11 @@ def suspend(turn: Turn, answers: Answers) -> Next:
     conditions = _conditions(suspension, groups)
     missing = required_approvals(before) - len(approvals_for(turn.status.approvals, before.id, state.attempt))
     timeout_s = SUSPEND_TIMEOUT_SECS if suspension.timeout is None else suspension.timeout
-    turn.change(phase=Phase.SUSPENDED, conditions=conditions)
+    turn.change(phase=Phase.SUSPENDED, conditions=conditions, waits=turn.status.waits + 1)
     turn.change_state(state=ModuleState.SUSPENDED)
-    turn.effects.append(Suspend(Place(before.id, state.attempt), missing, timeout_s, conditions))
+    turn.effects.append(
+        Suspend(turn.status.waits, Place(before.id, state.attempt), missing, timeout_s, conditions)
+    )
     return None
 
 

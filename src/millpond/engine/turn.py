@@ -197,8 +197,8 @@ class Turn:
         """Go on with `then` after a time; at once when there is none."""
         if seconds <= 0:
             return then
-        self.effects.append(Sleep(seconds, jitter_percent))
-        self.change(phase=Phase.SLEEPING, resume_at=then)
+        self.change(phase=Phase.SLEEPING, resume_at=then, waits=self.status.waits + 1)
+        self.effects.append(Sleep(self.status.waits, seconds, jitter_percent))
         return None
 
     def finish(self, status: Literal["success", "failure", "canceled", "skipped"], result: Reference) -> None:
