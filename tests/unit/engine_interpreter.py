@@ -130,6 +130,7 @@ class World:
         self.most_at_once = 0
         self.evaluations = 0
         self.pushed = 0
+        self.forced = False
 
     def start(self, definition: Any, arguments: Any = None, *, status: FlowStatus | None = None) -> Run:
         flow = runnable(read_flow(msgspec.json.encode(definition)))
@@ -165,6 +166,7 @@ class World:
         self.feed(run, Approved(approval))
 
     def feed(self, run: Run, event: Event) -> None:
+        self.forced = self.forced or (isinstance(event, CancelAsked) and event.force)
         status, wanted = advance(run.flow, run.status, event)
         effects = list(wanted)
         while effects and isinstance(effects[-1], Evaluate):
@@ -230,6 +232,8 @@ class World:
 
     def _finish(self, run: Run, finish: Finish) -> None:
         assert run.finish is None, "a flow ended twice"
+        alive = [place for place, job in run.jobs.items() if job.status is None]
+        assert self.forced or not alive, f"a flow ended before its children {alive}"
         run.finish, run.result = finish, self.resolve(run, finish.result)
         if run.parent is not None:
             self._end(run.parent, finish.status, run.result)
@@ -302,12 +306,11 @@ class World:
         assert job.status is None, f"{job.child.place} ended twice"
         job.status, job.result = status, result
         finish = job.nested.finish if job.nested is not None else None
-        boundary = isinstance(job.child.module.value, SubFlow)
         event = ChildEnded(
             job.child.place,
             status,
-            stop=finish.stop if finish and not boundary else None,
-            handled=finish.handled if finish and not boundary else False,
+            stop=finish.stop if finish else None,
+            handled=finish.handled if finish else False,
             recovers=recovers(msgspec.json.encode(result)),
         )
         self.todo.append((job.run, event))

@@ -6,7 +6,7 @@ import pytest
 
 from millpond.engine.retries import jittered, retry_delay
 from millpond.model.flow_settings import ConstantRetry, ExponentialRetry, Retry
-from tests.unit.engine_flows import branch, branch_all, branch_one, flow, identity, js, loop, py
+from tests.unit.engine_flows import branch, branch_all, branch_one, flow, identity, js, loop, module, py
 from tests.unit.engine_interpreter import World
 
 RETRY = {"constant": {"attempts": 2, "seconds": 0}}
@@ -129,7 +129,7 @@ def test_recover_makes_the_flow_succeed() -> None:
 
 
 def test_a_failure_module_runs_once_at_the_leaf() -> None:
-    handler = py("f", "lambda e: visits.append(e)", {"e": "error.message"})
+    handler = py("f", "lambda: visits.append('handled')")
     failing = py("a", "lambda: fail('leaf')")
     for nested in (
         branch_one("b", default=[failing]),
@@ -139,7 +139,7 @@ def test_a_failure_module_runs_once_at_the_leaf() -> None:
     ):
         world = World()
         run = world.run(flow(nested, failure_module=handler))
-        assert world.visits == ["leaf"]
+        assert world.visits == ["handled"]
         assert run.finish is not None
         assert run.finish.status == "failure"
 
@@ -211,3 +211,25 @@ def test_an_early_stop_error_goes_through_the_failure_module() -> None:
 def test_a_broken_sleep_reaches_the_failure_module() -> None:
     run = World().run(flow(identity("a", sleep=js("'x'")), identity("b"), failure_module=HANDLER))
     assert "Expected an integer" in run.result["from failure module"]["error"]["message"]
+
+
+def test_a_try_that_fails_before_it_starts_is_handled_though_the_one_before_was() -> None:
+    world = World()
+    handler = py("f", "lambda: visits.append('handled')")
+    items = "visits.append('items') or ([1] if len(visits) == 1 else 1 / 0)"
+    failing = loop(
+        "l",
+        items,
+        py("a", "lambda: fail(1)"),
+        over={"skip_failures": False},
+        retry={"constant": {"attempts": 1}},
+    )
+    world.run(flow(failing, failure_module=handler))
+    assert world.visits == ["items", "handled", "items", "handled"]
+
+
+def test_a_failure_handled_within_a_sub_flow_is_handled_by_the_parent_too() -> None:
+    world = World(flows={"f/sub": flow(py("a", "lambda: fail(1)"), failure_module=py("f", "lambda: 5"))})
+    handler = py("f", "lambda r: visits.append(r)", {"r": "previous_result"})
+    world.run(flow(module("s", "flow", {"path": "f/sub"}), failure_module=handler))
+    assert world.visits == [5]

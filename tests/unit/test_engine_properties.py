@@ -5,6 +5,8 @@ it is, and that statuses can be stored; the engine asserts that phases and step 
 """
 
 import random
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,3 +181,9 @@ def test_step_states_end_somewhere(state: ModuleState) -> None:
             reached.add(here)
             open_states.extend(MODULE_STATES[here])
     assert reached & {ModuleState.SUCCESS, ModuleState.FAILURE}
+
+
+def test_the_diagram_has_the_arrows_of_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "concepts" / "flow-engine.md"
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert drawn == {(before.value, after.value) for before, afters in PHASES.items() for after in afters}

@@ -160,7 +160,7 @@ class Log(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The flow job ends. A parent flow gets `stop` and `handled` with its `ChildEnded`, except across `type: flow`."""
+    """The flow job ends. Its parent flow gets `stop` and `handled` with its `ChildEnded`."""
 
     status: Literal["success", "failure", "canceled", "skipped"]
     result: Reference
