@@ -213,3 +213,30 @@ def test_a_late_alarm_for_a_rest_does_not_end_a_wait_for_approvals() -> None:
     assert before.phase is Phase.SUSPENDED
     world.feed(run, Woken(2))
     assert outcome(run)[0] == "failure"
+
+
+def test_two_waits_with_nothing_to_run_between_them_are_both_waited_for() -> None:
+    world = World()
+    suspend = {"required_events": 1}
+    run = world.run(flow(identity("a", suspend=suspend), loop("b", [], suspend=suspend)))
+    world.approve(run, "a")
+    world.settle()
+    assert [effect.place.module for _, effect in world.suspended] == ["a", "b"]
+    world.approve(run, "b")
+    world.settle()
+    assert outcome(run) == ("success", [])
+
+
+def test_a_cancelled_loop_ends_with_the_last_of_its_children() -> None:
+    world = World()
+    run = world.start(flow(loop("a", [1, 2, 3], py("b", "lambda: 1"), over={"parallel": True})))
+    world.todo.clear()
+    world.feed(run, Started())
+    world.feed(run, CANCEL)
+    for index in range(3):
+        ended = run.finish
+        assert ended is None
+        entry = world.todo.pop(0)
+        assert isinstance(entry, tuple)
+        world.feed(*entry)
+        assert run.status.phase is (Phase.ENDED if index == 2 else Phase.CANCELING)

@@ -35,7 +35,8 @@ def weigh(turn: Turn) -> Next:
         return _refuse(turn, error_constant("SuspendedDisapproved", message))
     if len(given) >= required_approvals(before):
         return _release(turn, None)
-    if turn.status.phase is Phase.SUSPENDED:
+    # The step tells, not the phase: one turn may go from a wait through steps without jobs to the next wait.
+    if turn.state.state is ModuleState.SUSPENDED:
         return None
     return turn.question(Stage.SUSPEND, _groups(before), turn.bindings(result=turn.status.previous))
 
