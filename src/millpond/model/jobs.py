@@ -8,29 +8,39 @@ import msgspec
 
 from millpond.model.carried import empty_object
 
-JobKind = Literal["script", "preview", "dependencies", "identity", "noop"]
-JobState = Literal["queued", "running"]
+JobKind = Literal[
+    "script", "preview", "dependencies", "identity", "noop",
+    "flow", "flowpreview", "flownode", "flowscript", "flowdependencies",
+]  # fmt: skip
+JobState = Literal["queued", "running", "waiting"]
 JobStatus = Literal["success", "failure", "canceled", "skipped"]
-Lane = Literal["process", "inline"]
+Lane = Literal["process", "inline", "flow"]
 
 INLINE_KINDS: frozenset[str] = frozenset({"identity", "noop"})
 """Kinds the worker ends itself, without starting a process."""
+
+FLOW_KINDS: frozenset[str] = frozenset({"flow", "flowpreview", "flownode"})
+"""Kinds that run other jobs: deployed flows, tests of flows, and the bodies of loops and branches of deployed ones."""
 
 LOG_TAIL_CHARACTERS = 20_000
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     "queued": frozenset({"running", "canceled"}),
-    "running": frozenset({"queued", "success", "failure", "canceled", "skipped"}),
+    "running": frozenset({"queued", "waiting", "success", "failure", "canceled", "skipped"}),
+    "waiting": frozenset({"queued", "success", "failure", "canceled", "skipped"}),
     "success": frozenset(),
     "failure": frozenset(),
     "canceled": frozenset(),
     "skipped": frozenset(),
 }
-"""From a job's state to those it may enter next; back to `queued` only by the rescue of a dead worker's jobs."""
+"""From a job's state to those it may enter next. Back to `queued` only by the rescue of a dead worker's jobs, and for
+flows: they run in turns, between which they wait for their steps, a time or an approval."""
 
 
 def lane_of(kind: str) -> Lane:
     """The lane a kind of job waits in: those without a process never take a slot from those with one."""
+    if kind in FLOW_KINDS:
+        return "flow"
     return "inline" if kind in INLINE_KINDS else "process"
 
 
@@ -60,6 +70,20 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     schedule_path: str | None = None
     scheduled_for: datetime | None = None
     visible_to_owner: bool = True
+    flow_version: int | None = None
+    raw_flow: str | None = None
+    flow_path: str | None = None
+    step_attempt: int | None = None
+    step_index: int | None = None
+    flow_branch: int | None = None
+    depth: int = 0
+    same_worker: bool = False
+    cache_ttl_s: int | None = None
+    delete_after_s: int | None = None
+    concurrency_key: str | None = None
+    concurrent_limit: int | None = None
+    concurrency_window_s: int | None = None
+    pinned_to: str | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +111,20 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     schedule_path: str | None
     scheduled_for: datetime
     rescues: int
+    priority: int = 0
+    visible_to_owner: bool = True
+    flow_version: int | None = None
+    flow_path: str | None = None
+    step_attempt: int | None = None
+    step_index: int | None = None
+    flow_branch: int | None = None
+    depth: int = 0
+    same_worker: bool = False
+    cache_ttl_s: int | None = None
+    delete_after_s: int | None = None
+    concurrency_key: str | None = None
+    concurrent_limit: int | None = None
+    concurrency_window_s: int | None = None
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,20 +62,23 @@ class Queue:
         log.warning("claims_given_back", worker_id=str(worker_id), jobs_released=released, jobs_ended=ended)
 
     async def claim(
-        self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str
+        self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str, pin: str | None = None
     ) -> list[Claim]:
-        """Take up to `limit` due jobs; empty when none is due or the worker's lease has run out."""
+        """Take up to `limit` due jobs, those pinned to `pin` among them.
+
+        Empty when none is due or the worker's lease has run out.
+        """
         async with self._database.statement() as connection:
-            claims = await store.claim_jobs(connection, worker_id, lane, tags, limit, sandbox)
+            claims = await store.claim_jobs(connection, worker_id, lane, tags, limit, sandbox, pin)
             for claim in claims:
                 if claim.rescues:
                     await store.clear_log(connection, claim.workspace_id, claim.job_id)
             return claims
 
-    async def next_due(self, lane: Lane, tags: list[str] | None) -> float | None:
+    async def next_due(self, lane: Lane, tags: list[str] | None, pin: str | None = None) -> float | None:
         """Seconds until the next waiting job is due; None when none waits."""
         async with self._database.statement() as connection:
-            return await store.next_due(connection, lane, tags)
+            return await store.next_due(connection, lane, tags, pin)
 
     async def complete(self, completions: Sequence[Completion]) -> set[UUID]:
         """Record how jobs ended, in one statement; the ids whose claim was still current.

@@ -13,7 +13,10 @@ log = get_logger()
 
 _SQL = load("instance")
 
-PARTITIONED = ("job", "job_completed", "job_log")
+PARTITIONED = (
+    *("job", "job_completed", "job_log"),
+    *("flow_status", "flow_item", "flow_approval", "flow_user_state"),
+)
 WEEK = timedelta(days=7)
 WEEKS_AHEAD = 4
 
@@ -45,7 +48,9 @@ async def ensure_partitions(database: Database, now: datetime | None = None) -> 
     A week whose rows already lie in the default partition is left there, and said so in the log.
     """
     async with database.statement() as connection:
-        existing = {row["relname"] for row in await connection.fetch(_SQL["list_partitions"])}
+        existing = {
+            row["relname"] for row in await connection.fetch(_SQL["list_partitions"], list(PARTITIONED))
+        }
     made = 0
     for week in _weeks(now or datetime.now(UTC)):
         for parent in PARTITIONED:

@@ -39,6 +39,20 @@ _PUSHED = (
     "schedule_path",
     "scheduled_for",
     "visible_to_owner",
+    "flow_version",
+    "raw_flow",
+    "flow_path",
+    "step_attempt",
+    "step_index",
+    "flow_branch",
+    "depth",
+    "same_worker",
+    "cache_ttl_s",
+    "delete_after_s",
+    "concurrency_key",
+    "concurrent_limit",
+    "concurrency_window_s",
+    "pinned_to",
 )
 _CLAIMED = tuple(Claim.__struct_fields__)
 
@@ -120,16 +134,22 @@ async def push_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> None:
 
 
 async def claim_jobs(
-    transaction: Transaction, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str
+    transaction: Transaction,
+    worker_id: UUID,
+    lane: Lane,
+    tags: list[str] | None,
+    limit: int,
+    sandbox: str,
+    pin: str | None,
 ) -> list[Claim]:
     """Take up to `limit` due jobs for a worker whose lease stands."""
-    rows = await transaction.fetch(_SQL["claim_jobs"], worker_id, lane, tags, limit, sandbox)
+    rows = await transaction.fetch(_SQL["claim_jobs"], worker_id, lane, tags, limit, sandbox, pin)
     return [Claim(**{name: row[name] for name in _CLAIMED}) for row in rows]
 
 
-async def next_due(transaction: Transaction, lane: Lane, tags: list[str] | None) -> float | None:
+async def next_due(transaction: Transaction, lane: Lane, tags: list[str] | None, pin: str) -> float | None:
     """Seconds until the next waiting job is due, negative when it is overdue; None when none waits."""
-    return cast("float | None", await transaction.fetch_value(_SQL["next_due"], lane, tags))
+    return cast("float | None", await transaction.fetch_value(_SQL["next_due"], lane, tags, pin))
 
 
 async def complete_jobs(transaction: Transaction, completions: Sequence[Completion]) -> set[UUID]:

@@ -66,6 +66,7 @@ class Worker:
         self._runtimes = runtimes
         self._name = name
         self._sandbox = sandbox
+        self._pin = f"{name}@{socket.gethostname()}"
         self._held: dict[int, Claim] = {}
         self._unknown_since: dict[int, float] = {}
         self._all_ended = asyncio.Event()
@@ -142,7 +143,9 @@ class Worker:
 
     async def _claim(self, lane: Lane, limit: int) -> list[Claim]:
         try:
-            return await self._queue.claim(self.id, lane, self._settings.tags or None, limit, self._sandbox)
+            return await self._queue.claim(
+                self.id, lane, self._settings.tags or None, limit, self._sandbox, self._pin
+            )
         except MillpondError as error:
             log.warning("claim_failed", error=error.message)
             await asyncio.sleep(RETRY_SECS)
@@ -152,7 +155,7 @@ class Worker:
         wait = LONGEST_IDLE_SECS
         if not full:
             with suppress(MillpondError):
-                due = await self._queue.next_due(lane, self._settings.tags or None)
+                due = await self._queue.next_due(lane, self._settings.tags or None, self._pin)
                 # What is overdue and was not claimed is in other hands just now: look again, but not at once.
                 wait = min(wait, max(due, SHORTEST_IDLE_SECS)) if due is not None else wait
         with suppress(TimeoutError):

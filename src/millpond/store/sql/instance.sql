@@ -21,7 +21,7 @@ INSERT INTO instance_setting (name, value) VALUES ('prepared', 'true') ON CONFLI
 -- name: list_partitions
 -- The partitions of the job tables.
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
- WHERE p.relname IN ('job', 'job_completed', 'job_log')
+ WHERE p.relname = ANY ($1::text[])
 
 -- name: partition_statement
 -- The statement that makes one partition: names and bounds come from dates, quoted by the database itself.

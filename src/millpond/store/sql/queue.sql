@@ -4,31 +4,40 @@ WITH given AS (
     SELECT * FROM unnest(
         $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
         $11::text[], $12::text[], $13::text[], $14::text[], $15::smallint[], $16::integer[], $17::uuid[], $18::uuid[], $19::text[],
-        $20::text[], $21::text[], $22::timestamptz[], $23::boolean[], $24::text[])
+        $20::text[], $21::text[], $22::timestamptz[], $23::boolean[], $24::bigint[], $25::text[], $26::text[], $27::integer[], $28::integer[],
+        $29::smallint[], $30::smallint[], $31::boolean[], $32::integer[], $33::integer[], $34::text[], $35::integer[], $36::integer[],
+        $37::text[], $38::text[])
     AS g (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash,
           language, raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id,
-          trigger_kind, schedule_path, scheduled_for, visible_to_owner, lane)
+          trigger_kind, schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_attempt,
+          step_index, flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
+          concurrency_window_s, pinned_to, lane)
 ), facts AS (
     INSERT INTO job (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
                      raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
-                     schedule_path, scheduled_for, visible_to_owner)
+                     schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_attempt, step_index,
+                     flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
+                     concurrency_window_s)
     SELECT workspace_id, id, kind, args::json, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
            raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
-           schedule_path, coalesce(scheduled_for, now()), visible_to_owner
+           schedule_path, coalesce(scheduled_for, now()), visible_to_owner, flow_version, raw_flow::json, flow_path,
+           step_attempt, step_index, flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key,
+           concurrent_limit, concurrency_window_s
       FROM given
 ), queued AS (
-    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for)
-    SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()) FROM given
+    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for, pinned_to)
+    SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()), pinned_to FROM given
 )
 SELECT pg_notify('millpond_queue', lane) FROM given GROUP BY lane
 
 -- name: claim_jobs
--- Up to $4 due jobs of a lane for worker $1, highest priority first. A LIMITed subquery may be re-executed per row;
+-- Up to $4 due jobs of a lane for worker $1, those pinned to it ($6) among them, highest priority first. A LIMITed subquery may be re-executed per row;
 -- the materialized CTE pins it to one evaluation.
 WITH picked AS MATERIALIZED (
     SELECT workspace_id, job_id
       FROM job_queue
      WHERE state = 'queued' AND lane = $2 AND scheduled_for <= now() AND ($3::text[] IS NULL OR tag = ANY ($3))
+       AND (pinned_to IS NULL OR pinned_to = $6)
        AND (SELECT lease_until > now() FROM worker WHERE id = $1)
      ORDER BY priority DESC, scheduled_for, job_id
      LIMIT $4
@@ -42,7 +51,9 @@ WITH picked AS MATERIALIZED (
 )
 SELECT c.workspace_id, c.job_id, c.lease_token, c.rescues, j.kind, j.args, j.tag, j.created_by, j.permissioned_as, j.email,
        j.runnable_path, j.script_hash, j.language, j.raw_code, j.raw_lock, j.entrypoint, j.timeout_s, j.parent_job,
-       j.root_job, j.flow_step_id, j.schedule_path, j.scheduled_for
+       j.root_job, j.flow_step_id, j.schedule_path, j.scheduled_for, j.priority, j.visible_to_owner, j.flow_version, j.flow_path,
+       j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.cache_ttl_s, j.delete_after_s, j.concurrency_key,
+       j.concurrent_limit, j.concurrency_window_s
   FROM claimed c
   JOIN job j ON j.workspace_id = c.workspace_id AND j.id = c.job_id
 
@@ -50,7 +61,7 @@ SELECT c.workspace_id, c.job_id, c.lease_token, c.rescues, j.kind, j.args, j.tag
 -- Seconds until the next waiting job of a lane is due; null when none waits.
 SELECT extract(epoch FROM min(scheduled_for) - now())::double precision
   FROM job_queue
- WHERE state = 'queued' AND lane = $1 AND ($2::text[] IS NULL OR tag = ANY ($2))
+ WHERE state = 'queued' AND lane = $1 AND ($2::text[] IS NULL OR tag = ANY ($2)) AND (pinned_to IS NULL OR pinned_to = $3)
 
 -- name: complete_jobs
 -- End jobs: leave the queue and record how they ended, only where the fencing token is still the current one. The ids
