@@ -1,7 +1,7 @@
 """The composition root: settings become a database, services, and from them a server, a worker or a scheduler."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +14,7 @@ from millpond.base.errors import MillpondError, StartupRefused
 from millpond.base.log import get_logger
 from millpond.base.sealing import MasterKey
 from millpond.base.settings import Settings
+from millpond.expressions.evaluator import Evaluator
 from millpond.runtimes.contract import Runtime
 from millpond.runtimes.python.dependencies.environments import Environments
 from millpond.runtimes.python.runtime import PythonRuntime
@@ -21,8 +22,18 @@ from millpond.runtimes.sandbox.policy import SandboxPolicy
 from millpond.scheduler.maintenance import Maintenance
 from millpond.services.accounts import Accounts
 from millpond.services.acls import Acls
+from millpond.services.approval_pages import ApprovalPages
+from millpond.services.approvals import Approvals
 from millpond.services.cancellations import Cancellations
 from millpond.services.dependency_jobs import DependencyJobs
+from millpond.services.flow_launches import FlowLaunches
+from millpond.services.flow_locks import FlowLocks
+from millpond.services.flow_runs.library import Library
+from millpond.services.flow_runs.runner import FlowRunner
+from millpond.services.flow_runs.scope import Surroundings
+from millpond.services.flow_user_states import FlowUserStates
+from millpond.services.flow_views import FlowViews
+from millpond.services.flows import Flows
 from millpond.services.folders import Folders
 from millpond.services.groups import Groups
 from millpond.services.identities import Identities
@@ -34,8 +45,10 @@ from millpond.services.members import Members
 from millpond.services.queue import Queue
 from millpond.services.resource_types import ResourceTypes
 from millpond.services.resources import Resources
+from millpond.services.resume_links import ResumeLinks
 from millpond.services.scripts import Scripts
 from millpond.services.secrets_seen import newly_seen
+from millpond.services.shared_directories import SharingFlows
 from millpond.services.variables import Variables
 from millpond.services.waiting import CompletionWatch
 from millpond.services.workers import Workers
@@ -48,6 +61,7 @@ from millpond.worker.environment import Addresses
 from millpond.worker.execution import Executor
 from millpond.worker.log_writer import LogWriter
 from millpond.worker.script_source import ScriptSources
+from millpond.worker.shared_directories import SharedDirectories, pin_of
 from millpond.worker.wakeups import Wakeups
 from millpond.worker.worker import Worker
 
@@ -75,8 +89,14 @@ class Services:
     resource_types: ResourceTypes
     variables: Variables
     scripts: Scripts
+    flows: Flows
     jobs: Jobs
+    flow_user_states: FlowUserStates
+    approvals: Approvals
+    approval_pages: ApprovalPages
     launches: Launches
+    flow_launches: FlowLaunches
+    flow_views: FlowViews
     cancellations: Cancellations
     completions: CompletionWatch
     workers: Workers
@@ -86,7 +106,10 @@ def build_services(settings: Settings, database: Database, master_key: MasterKey
     """Wire the use cases."""
     identities = Identities(database, master_key, settings.superadmin_secret)
     keys = WorkspaceKeys(database, master_key)
+    links, library = ResumeLinks(keys), Library(database)
     scripts = Scripts(database, DependencyJobs(), LANGUAGES)
+    flows = Flows(database, LANGUAGES)
+    interpolation = Interpolation(database, keys)
     return Services(
         settings=settings,
         identities=identities,
@@ -96,12 +119,18 @@ def build_services(settings: Settings, database: Database, master_key: MasterKey
         groups=Groups(database, identities),
         folders=Folders(database, identities),
         acls=Acls(database, identities),
-        resources=Resources(database, Interpolation(database, keys)),
+        resources=Resources(database, interpolation),
         resource_types=ResourceTypes(database),
         variables=Variables(database, keys),
         scripts=scripts,
+        flows=flows,
         jobs=Jobs(database),
+        flow_user_states=FlowUserStates(database),
+        approvals=Approvals(database, links, library),
+        approval_pages=ApprovalPages(database, links, library),
         launches=Launches(database, scripts, LANGUAGES),
+        flow_launches=FlowLaunches(database, flows, library),
+        flow_views=FlowViews(database, library, interpolation),
         cancellations=Cancellations(database),
         completions=CompletionWatch(database, identities.forget_job),
         workers=Workers(database),
@@ -173,35 +202,57 @@ def build_worker(
     queue = Queue(database)
     keys = WorkspaceKeys(database, master_key)
     identities = Identities(database, master_key, settings.superadmin_secret)
-    python = python_runtime(settings, name)
+    shared = SharedDirectories(
+        settings.data_dir / "work" / name / "shared",
+        SharingFlows(database),
+        pin=pin_of(name),
+        quota_bytes=settings.shared_dir_quota_bytes,
+    )
+    interpolation = Interpolation(database, keys)
+    evaluator = Evaluator()
+    python = python_runtime(settings, name, [shared.path_of(flow) for flow in shared.existing()])
     executor = Executor(
         settings,
         ScriptSources(queue),
         runtimes_by_language(python),
-        JobArguments(identities, Interpolation(database, keys)),
+        JobArguments(identities, interpolation),
         identities,
         addresses,
+        shared,
+        FlowLocks(database),
+    )
+    flows = FlowRunner(
+        Surroundings(
+            database=database,
+            library=Library(database),
+            evaluator=evaluator,
+            identities=identities,
+            interpolation=interpolation,
+        )
     )
     logs = LogWriter(queue, lambda workspace, jobs, known: newly_seen(database, keys, workspace, jobs, known))
     return Worker(
         settings,
         queue,
         executor,
+        flows,
         logs,
         Wakeups(database),
         [python],
+        shared,
         name=name,
         sandbox=python.level.description,
     )
 
 
-def python_runtime(settings: Settings, name: str) -> PythonRuntime:
-    """The Python runtime of one worker."""
+def python_runtime(settings: Settings, name: str, shared_dirs: Iterable[Path] = ()) -> PythonRuntime:
+    """The Python runtime of one worker; `shared_dirs` are those that flows have there already."""
     return PythonRuntime(
         work_dir=settings.data_dir / "work" / name,
         environments=Environments(settings.data_dir / "cache", builds=settings.source_builds),
         sandbox=SandboxPolicy(mode=settings.sandbox),
         client_path=client_path(),
+        shared_dirs=shared_dirs,
     )
 
 

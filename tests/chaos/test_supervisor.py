@@ -4,6 +4,8 @@ import os
 import secrets
 import signal
 import socket
+import sys
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -155,6 +157,38 @@ async def test_without_its_master_key_an_instance_refuses_to_start_and_says_why(
     key_file.write_text(key)
     key_file.chmod(0o600)
     await served.start()
+
+
+WITHOUT_LANDLOCK = """
+# A kernel of an older day, for this process and all below it: the system calls of Landlock are unknown (ENOSYS).
+import ctypes, struct
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7FFF0000),
+)))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+assert prctl(38, 1, 0, 0, 0) == 0
+assert prctl(22, 2, ctypes.addressof(program), 0, 0) == 0, ctypes.get_errno()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox is made of parts of Linux")
+async def test_a_worker_that_refuses_its_machine_ends_the_instance_which_says_why(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_LANDLOCK)
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    served = serve("--sandbox", "required", environment={"PYTHONPATH": path})
+    await served.launch()
+    assert await served.ended() == 1
+    log = served.log()
+    assert log.count("millpond: The sandbox") == 1
+    assert "Landlock" in log
+    assert "The worker-1 did not start; it said why above" in log
+    assert "process_died" not in log
+    assert "Traceback" not in log
+    await served.nothing_left([], DIE_SECS)
 
 
 async def test_a_server_that_loses_its_database_while_it_starts_does_not_end_the_instance(

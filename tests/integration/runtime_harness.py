@@ -10,6 +10,8 @@ from pathlib import Path
 from textwrap import dedent
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
+
 from millpond.runtimes.contract import Execution, Limits, Outcome, OutputSink
 from millpond.runtimes.python.runtime import PythonRuntime
 from millpond.runtimes.sandbox.policy import SandboxPolicy
@@ -76,7 +78,7 @@ class Harness:
             code=dedent(code),
             args=json.dumps(args or {}).encode() if raw_args is None else raw_args,
             env=env or {},
-            limits=Limits(timeout=timedelta(seconds=timeout_seconds), **limits),
+            limits=replace(Limits(timeout=timedelta(seconds=timeout_seconds)), **limits),
             entrypoint=entrypoint,
             lock=lock,
             shared_dir=shared_dir,
@@ -105,7 +107,7 @@ class Harness:
 
 @asynccontextmanager
 async def runtime_in(
-    root: Path, policy: SandboxPolicy | None = None, grace_seconds: float = 0.5
+    root: Path, policy: SandboxPolicy | None = None, grace_seconds: float = 0.5, kill_seconds: float = 10.0
 ) -> AsyncIterator[Harness]:
     """A started runtime that works below `root` and is closed afterwards."""
     client = root / "client"
@@ -119,6 +121,7 @@ async def runtime_in(
         sandbox=policy or SandboxPolicy(),
         client_path=client,
         grace_seconds=grace_seconds,
+        kill_seconds=kill_seconds,
     )
     try:
         await runtime.start()

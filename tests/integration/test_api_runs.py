@@ -207,6 +207,14 @@ async def test_a_preprocessor_turns_the_event_into_arguments_unless_it_is_skippe
     assert skipped.json() == {"a": 1}
 
 
+async def test_a_preprocessor_and_what_it_prepares_share_one_timeout(api: Api) -> None:
+    code = "import time\ndef preprocessor(event):\n    time.sleep(1.5)\n    return {}\n\ndef main():\n    time.sleep(1.5)"
+    await api.deploy("u/admin/slowly_prepared", code, has_preprocessor=True, timeout=2)
+    answer = await api.post("jobs/run_wait_result/p/u/admin/slowly_prepared", {})
+    assert answer.status_code == 422
+    assert "timed out after 2 s" in answer.json()["error"]["message"]
+
+
 async def test_a_failing_preprocessor_fails_the_job(api: Api) -> None:
     code = "def preprocessor(event):\n    raise ValueError('no')\n\ndef main():\n    return 1"
     await api.deploy("u/admin/unprepared", code, has_preprocessor=True)
@@ -346,7 +354,7 @@ async def test_a_full_queue_refuses_runs_with_a_limit(idle: LiveInstance) -> Non
     assert (answer.status_code, answer.text) == (400, "Bad request: Number of queued job is too high: 2 > 1")
 
 
-@pytest.mark.parametrize("name", ["retry", "cache_ttl", "suspended_mode", "memory_id"])
+@pytest.mark.parametrize("name", ["retry", "suspended_mode", "memory_id"])
 async def test_an_unsupported_option_is_refused_by_name(api: Api, name: str) -> None:
     answer = await api.preview(ECHO, **{name: "1"})
     assert answer.status_code == 400

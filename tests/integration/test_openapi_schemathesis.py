@@ -38,7 +38,14 @@ WAITS = ("/run_wait_result/", "/run_inline/", "/run_and_stream/")
 ENDS = ("/archive", "/leave", "/logout", "/delete/{username}", "/tokens/delete/", "/workspaces/delete/")
 """Operations after which others would find nothing: they come last, and without the workspace of the others."""
 
-SEED_PATHS = ["f/seed/resource", "f/seed/variable", "u/admin/script", "f/none/such", "f/seed/state"]
+SEED_PATHS = [
+    "f/seed/resource",
+    "f/seed/variable",
+    "u/admin/script",
+    "u/admin/flow",
+    "f/none/such",
+    "f/seed/state",
+]
 
 SEED_NAMES = ["seed", "team", "thing", "admin"]
 
@@ -66,12 +73,15 @@ async def seeded(instance: Instance, client: httpx.AsyncClient) -> Seeded:
         ("resources/create", {"path": "f/seed/state", "value": [1], "resource_type": "state"}),
         ("variables/create", {"path": "f/seed/variable", "value": "v", "is_secret": True, "description": ""}),
         ("scripts/create", _script()),
+        ("flows/create", {"path": "u/admin/flow", "summary": "", "value": {"modules": []}}),
     ]:
         answer = await client.post(f"/api/w/main/{path}", json=body)
         assert answer.status_code in (200, 201), answer.text
     answer = await client.post("/api/w/main/jobs/run/preview", json=_script())
     assert answer.status_code == 201, answer.text
-    return Seeded(instance, {"path": SEED_PATHS, "name": SEED_NAMES, "job_id": [answer.text]})
+    version = (await client.get("/api/w/main/flows/get/u/admin/flow")).json()["version_id"]
+    values = {"path": SEED_PATHS, "name": SEED_NAMES, "job_id": [answer.text], "version": [str(version)]}
+    return Seeded(instance, values)
 
 
 def _script() -> dict[str, object]:

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -111,6 +113,52 @@ async def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Har
     """
     await harness.error(code, timeout_seconds=0.5)
     assert harness.printed.text == "not now\n"
+
+
+@pytest.mark.parametrize("by", ["its time", "cancellation"])
+async def test_a_job_that_no_kill_ends_is_given_up_and_cleaned_away_when_it_is_gone(
+    tmp_path: Path, by: str
+) -> None:
+    async with runtime_in(tmp_path, grace_seconds=0.1, kill_seconds=0.3) as harness:
+        harness.printed = Printed()
+        zygote = await harness.runtime._zygotes.get(None)
+        code = "import time\ndef main():\n    print('on', flush=True)\n    time.sleep(1000)"
+        timeout_seconds = 0.5 if by == "its time" else 100
+        execution = harness.execution(code, timeout_seconds=timeout_seconds)
+        task = asyncio.create_task(harness.runtime.run(execution, harness.printed))
+        await until(lambda: harness.printed.total_bytes > 0)
+        users = harness.runtime._users
+        free = users.free_count if users else 0
+        # What it does not hear it cannot do: as with a process that hangs in the kernel.
+        deaf = [zygote.pid, *_children(zygote.pid)]
+        for pid in deaf:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            if by == "its time":
+                outcome = await asyncio.wait_for(task, 5)
+                assert b"was killed and had not ended 0.3 s later" in outcome.result
+            else:
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(task, 5)
+            # Its directory and its user are nobody else's yet.
+            assert harness.leftovers() == [str(execution.job_id)]
+            assert users is None or users.free_count == free
+            assert await harness.value("def main(): return 1") == 1
+        finally:
+            for pid in deaf:
+                os.kill(pid, signal.SIGCONT)
+        await until(lambda: harness.leftovers() == [])
+        await until(lambda: users is None or users.free_count == free + 1)
+
+
+async def test_what_an_earlier_run_took_counts_against_the_timeout(harness: Harness) -> None:
+    execution = harness.execution("import time\ndef main(): time.sleep(30)", timeout_seconds=31)
+    limits = msgspec.structs.replace(execution.limits, spent=timedelta(seconds=30.6))
+    started = time.monotonic()
+    outcome = await harness.runtime.run(msgspec.structs.replace(execution, limits=limits), Printed())
+    assert b"timed out after 31 s" in outcome.result
+    assert time.monotonic() - started < 5
 
 
 async def test_a_killed_zygote_fails_its_jobs_and_is_replaced(harness: Harness) -> None:

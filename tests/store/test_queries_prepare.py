@@ -13,7 +13,7 @@ from millpond.store.queries import load
 
 NOUNS = sorted(path.stem for path in (Path(queries.__file__).parent / "sql").glob("*.sql"))
 QUERIES = [(noun, name) for noun in NOUNS for name in load(noun).names()]
-HEADS = {"jobs": ["list_queued", "list_completed"], "scripts": ["list_scripts"]}
+HEADS = {"jobs": ["list_queued", "list_completed"], "scripts": ["list_scripts"], "flows": ["list_flows"]}
 """What clauses are appended to, by noun."""
 
 

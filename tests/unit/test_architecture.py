@@ -25,10 +25,15 @@ ASKS_NOBODY = {
     "Accounts.logout": "it takes the token itself, and ends that session only",
     "Accounts.redeem_login_link": "it is how one becomes somebody",
     "Accounts.ensure_superadmin": "the first start makes the first account; no route calls it",
+    "ApprovalPages.flow_by_link": "the signature of the link is the proof, and is checked first",
+    "ApprovalPages.info": "the signature of the token is the proof; without one require_read_job asks",
+    "Approvals.answer_by_link": "the signature of the link is the proof, and is checked first",
+    "Approvals.answer_suspended": "a token is a link's signature; without one answer_as_owner asks",
     "DependencyJobs.push_dependency_job": "it stands inside the transaction of a deployment, which comes first",
     "CompletionWatch.run": "a task of the server's own",
     "Identities.authenticate": "it finds out who asks",
     "Identities.enter": "it finds out who asks",
+    "Identities.actor_of_job": "turns of flows act for the flow's own user; no route calls it",
     "Identities.aclose": "the server closes",
     "Jobs.database_clock": "the time is no secret, and health is asked for without an account",
     "Passwords.hash": "a computation, used by Accounts",
@@ -46,6 +51,15 @@ PUBLIC_ROUTES = {
     "/api/auth/login": "it is how one becomes somebody",
     "/api/auth/logout": "it takes the token itself",
     "/api/auth/link/{secret:str}": "the secret is the proof",
+    **dict.fromkeys(
+        (
+            f"/api/w/{{workspace:str}}/jobs_u/{verb}/{{job_id:uuid}}/{{resume_id:int}}/{{signature:str}}"
+            for verb in ("resume", "cancel", "get_flow")
+        ),
+        "the signature stands in the address",
+    ),
+    "/api/w/{workspace:str}/jobs_u/flow/resume_suspended/{job_id:uuid}": "a signature in the body, or a login",
+    "/api/w/{workspace:str}/jobs_u/flow/approval_info/{job_id:uuid}": "a signature in the query, or a login",
     "/api/scripts_u/tokened_raw/{workspace:str}/{token:str}/{path:path}": "the token stands in the address",
     "/api/scripts_u/empty_ts/{path:path}": "an empty text",
 }
@@ -177,8 +191,14 @@ def test_every_route_knows_who_asks_or_is_public_on_purpose() -> None:
 
 
 def test_the_routes_of_a_workspace_know_the_actor() -> None:
-    outside = [path for path, _, names in _routes() if path.startswith("/api/w/") and "actor" not in names]
-    assert outside == []
+    outside = {path for path, _, names in _routes() if path.startswith("/api/w/") and "actor" not in names}
+    assert outside == {path for path in PUBLIC_ROUTES if path.startswith("/api/w/")}
+
+
+def test_a_route_of_a_workspace_that_is_public_knows_who_visits_if_anybody_does() -> None:
+    public = [names for path, _, names in _routes() if path in PUBLIC_ROUTES and path.startswith("/api/w/")]
+    assert len(public) >= 5
+    assert all("visitor" in names for names in public)
 
 
 def test_the_framework_serves_nothing_under_the_api_by_itself() -> None:

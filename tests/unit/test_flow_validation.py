@@ -76,6 +76,16 @@ INNER = {"id": "z", "value": {"type": "identity"}}
             flow(module("a", "forloopflow", {"iterator": {"type": "ai"}, "modules": []})),
             ["step 'a'", "iterator"],
         ),
+        (flow(identity("a", job_token_scopes=[])), ["step 'a'", "`job_token_scopes` is not supported"]),
+        (flow(py("a", "", cache_ignore_s3_path=True)), ["step 'a'", "`cache_ignore_s3_path`"]),
+        (flow(identity("a"), cache_ignore_s3_path=True), ["`cache_ignore_s3_path` is not supported"]),
+        (flow(loop("a", [1], cache_ttl=5)), ["step 'a'", "`cache_ttl`"]),
+        (flow(while_loop("a", cache_ttl=5)), ["step 'a'", "`cache_ttl`"]),
+        (flow(branch_one("a", default=[], cache_ttl=5)), ["step 'a'", "`cache_ttl`"]),
+        (flow(branch_all("a", cache_ttl=5)), ["step 'a'", "`cache_ttl`"]),
+        (flow(identity("a", cache_ttl=5)), ["step 'a'", "`cache_ttl`"]),
+        (flow(identity("a" * 101)), ["id of step", "over 100"]),
+        (flow(py("a", "\x00")), ["NUL"]),
         (flow(deep(60)), ["nested deeper"]),
         ([], ["Invalid flow"]),
     ],
@@ -139,3 +149,16 @@ def test_what_editors_write_is_accepted() -> None:
             flow_env={"A": "$var:x"},
         )
     )
+
+
+def test_a_cache_is_for_scripts_flows_and_the_whole() -> None:
+    step = module("b", "script", {"path": "f/etl/load"}, cache_ttl=5)
+    read(flow(py("a", "", cache_ttl=5), step, module("c", "flow", {"path": "f/etl/all"}, cache_ttl=5)))
+    read(flow(identity("a", cache_ttl=0), loop("b", [1], cache_ttl=None), cache_ttl=5))
+
+
+def test_a_backslash_before_u0000_is_no_nul_character() -> None:
+    code = "print('\\u0000')"
+    read_step = read(flow(py("a", code))).modules[0].value
+    assert isinstance(read_step, RawScript)
+    assert read_step.content == code

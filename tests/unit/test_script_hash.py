@@ -114,11 +114,7 @@ def test_entry_points_are_read_from_the_content() -> None:
 
 
 ASKING: dict[str, object] = {
-    "cache_ttl": 60,
     "cache_ignore_s3_path": True,
-    "concurrent_limit": 1,
-    "concurrency_time_window_s": 10,
-    "concurrency_key": "k",
     "debounce_key": "k",
     "debounce_delay_s": 1,
     "debounce_args_to_accumulate": ["a"],
@@ -127,9 +123,6 @@ ASKING: dict[str, object] = {
     "dedicated_worker": True,
     "ws_error_handler_muted": True,
     "restart_unless_cancelled": True,
-    "delete_after_use": True,
-    "delete_after_secs": 0,
-    "visible_to_runner_only": True,
     "codebase": "digest",
     "modules": {"a.py": {"content": ""}},
     "job_token_scopes": ["jobs:run"],

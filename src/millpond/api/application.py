@@ -1,7 +1,7 @@
 """Assembles the ASGI application from the services: dependencies, routes, errors, limits."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request, Response, Router, get
 from litestar.connection import ASGIConnection
@@ -15,10 +15,15 @@ from millpond import __version__
 from millpond.api import errors
 from millpond.api.auth import guard_cross_site, provide_account, provide_actor
 from millpond.api.bodies import json_of
+from millpond.api.head_requests import HeadAnsweringApplication, guard_head
+from millpond.api.launching import Waiter
 from millpond.api.openapi import document
 from millpond.api.routes import all_workspace_routers, instance_routers
 from millpond.api.routes.instance import front_door
 from millpond.base.errors import MillpondError
+from millpond.base.settings import Settings
+from millpond.services.cancellations import Cancellations
+from millpond.services.waiting import CompletionWatch
 
 _UNSERVED = "/internal-openapi"
 
@@ -33,13 +38,19 @@ async def openapi_document(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 async def _guard(request: Request[Any, Any, Any]) -> None:
+    guard_head(request)
     guard_cross_site(request)
 
 
 def build_application(
     services: Mapping[str, object], *, max_body_bytes: int, lifespan: list[Callable[[Litestar], Any]]
 ) -> Litestar:
-    """The application. `services` are handed to route handlers by parameter name."""
+    """The application. `services` are handed to route handlers by parameter name, and what waits for jobs as `waiter`."""
+    waiter = Waiter(
+        cast("Settings", services["settings"]),
+        cast("CompletionWatch", services["completions"]),
+        cast("Cancellations", services["cancellations"]),
+    )
     workspace = Router(
         "/w/{workspace:str}",
         route_handlers=all_workspace_routers(),
@@ -51,9 +62,9 @@ def build_application(
         dependencies={"account": Provide(provide_account)},
         before_request=_guard,
     )
-    return Litestar(
+    return HeadAnsweringApplication(
         route_handlers=[api, front_door],
-        dependencies={name: _constant(service) for name, service in services.items()},
+        dependencies={name: _constant(service) for name, service in {**services, "waiter": waiter}.items()},
         exception_handlers={
             MillpondError: errors.answer_error,
             HTTPException: errors.answer_http_exception,

@@ -14,6 +14,7 @@ from millpond.base.errors import (
     NotFound,
     PayloadTooLarge,
     PermissionDenied,
+    SecretUnreadable,
     StateConflict,
     Unavailable,
     UnsupportedMedia,
@@ -34,6 +35,7 @@ _STATUSES: dict[type[MillpondError], tuple[int, str]] = {
     PayloadTooLarge: (413, "Payload too large: "),
     WaitTimedOut: (504, ""),
     Unavailable: (503, "Service unavailable: "),
+    SecretUnreadable: (500, "Internal: "),
     LockFailed: (400, "Bad request: "),
 }
 """The nearest class in the error's ancestry decides."""

@@ -11,7 +11,11 @@
     ├── PayloadTooLarge         the body is over the limit                                  413
     ├── WaitTimedOut            a synchronous run did not end in time                       504
     ├── Unavailable             a part of the instance cannot be reached just now           503
+    │   └── StatementBroken     the database gave up on a statement or the connection broke 503
+    ├── SecretUnreadable        a secret does not open with the keys this instance has      500
     ├── LockFailed              the dependencies of a script cannot be resolved
+    ├── SharedDirectoryLost     the files that the steps of a flow share are on a worker that is gone
+    ├── SharedDirectoryQuotaExceeded  the files that the steps of a flow share take more than they may
     ├── SandboxUnavailable      the asked-for isolation cannot be had on this machine
     └── StartupRefused          the instance must not start, and the message says why
 
@@ -68,8 +72,24 @@ class Unavailable(MillpondError):
     """A part of the instance, the database say, cannot be reached just now; trying again is right."""
 
 
+class StatementBroken(Unavailable):
+    """The database gave up on a statement for want of memory or time, or the connection broke, perhaps under its weight."""
+
+
+class SecretUnreadable(MillpondError):
+    """A secret does not open with the keys this instance has; trying again does not help."""
+
+
 class LockFailed(MillpondError):
     """The dependencies of a script cannot be resolved or installed; the message is the resolver's own."""
+
+
+class SharedDirectoryLost(MillpondError):
+    """The files that the steps of a flow share lie on a worker that is gone, or are no longer there."""
+
+
+class SharedDirectoryQuotaExceeded(MillpondError):
+    """The files that the steps of a flow share take more room than they may."""
 
 
 class SandboxUnavailable(MillpondError):

@@ -49,6 +49,10 @@ class Settings:
         50 * 1024**2, "Log kept of one job; what comes after is dropped, with a mark."
     )
     job_result_bytes: int = _setting(512 * 1024**2, "Largest result a job may return.")
+    shared_dir_quota_bytes: int = _setting(
+        10 * 1024**3,
+        "What the steps of a flow may keep in their shared directory when the flow names no quota; 0 sets no limit.",
+    )
     wait_result_secs: int = _setting(600, "Longest time a synchronous run waits for its result.")
     max_body_bytes: int = _setting(16 * 1024**2, "Largest request body the server accepts.")
     source_builds: bool = _setting(

@@ -9,6 +9,38 @@ import click
 
 from millpond.base.settings import SettingFact, Settings, read_settings, setting_facts
 
+SERVER_SETTINGS = (
+    "data_dir",
+    "database_url",
+    "host",
+    "port",
+    "base_url",
+    "max_body_bytes",
+    "wait_result_secs",
+    "log_level",
+    "log_format",
+)
+WORKER_SETTINGS = (
+    "data_dir",
+    "database_url",
+    "internal_url",
+    "base_url",
+    "slots",
+    "worker_tags",
+    "worker_group",
+    "sandbox",
+    "job_timeout_secs",
+    "job_memory_bytes",
+    "job_processes",
+    "job_log_bytes",
+    "job_result_bytes",
+    "shared_dir_quota_bytes",
+    "source_builds",
+    "drain_secs",
+    "log_level",
+    "log_format",
+)
+
 
 def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options for the named settings; the command gets all settings as its first argument, `settings`."""

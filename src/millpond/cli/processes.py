@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import click
 
-from millpond.base.errors import StartupRefused
+from millpond.base.errors import SandboxUnavailable, StartupRefused
 
 SUPERVISOR = "MILLPOND_SUPERVISOR_PID"
 LISTEN_FD = "MILLPOND_LISTEN_FD"
@@ -41,10 +41,10 @@ def die_with_supervisor() -> None:
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """A StartupRefused inside is said, and told the supervisor by the exit code; any other end is worth another try."""
+    """A refusal to start inside is said, and told the supervisor by the exit code; any other end is worth another try."""
     try:
         yield
-    except StartupRefused as error:
+    except (StartupRefused, SandboxUnavailable) as error:
         if SUPERVISOR not in os.environ:
             raise
         click.echo(f"millpond: {error.message}", err=True)

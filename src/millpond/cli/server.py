@@ -14,7 +14,7 @@ from millpond.base.errors import NotFound, StartupRefused
 from millpond.base.log import configure_logging
 from millpond.base.settings import Settings
 from millpond.cli.listening import internal_address, listening_socket
-from millpond.cli.options import settings_options
+from millpond.cli.options import SERVER_SETTINGS, settings_options
 from millpond.cli.processes import LISTEN_FD, die_with_supervisor, refusals_told
 from millpond.services.accounts import Accounts
 from millpond.services.instance import FIRST_EMAIL
@@ -28,17 +28,7 @@ SHUTDOWN_SECS = 10
 @click.option(
     "--prepare", is_flag=True, hidden=True, help="Migrate the database and create what a first start creates."
 )
-@settings_options(
-    "data_dir",
-    "database_url",
-    "host",
-    "port",
-    "base_url",
-    "max_body_bytes",
-    "wait_result_secs",
-    "log_level",
-    "log_format",
-)
+@settings_options(*SERVER_SETTINGS)
 def server(settings: Settings, prepare: bool) -> None:
     """Run the HTTP server; DATABASE_URL names a database that 'millpond migrate' has prepared."""
     die_with_supervisor()

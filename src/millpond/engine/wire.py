@@ -72,6 +72,15 @@ def wire_status(flow: FlowValue, status: FlowStatus, job: UUID, children: Childr
     )
 
 
+def missing_approvals(flow: FlowValue, status: FlowStatus) -> int | None:
+    """How many approvals the flow still waits for; None when it waits for none."""
+    for number, state in enumerate(status.modules):
+        if state.state is ModuleState.SUSPENDED:
+            module, asked = flow.modules[number - 1], status.modules[number - 1]
+            return required_approvals(module) - len(approvals_for(status.approvals, module.id, asked.attempt))
+    return None
+
+
 def result_of(flow: FlowValue, status: FlowStatus, module_id: str) -> Reference | None:
     """What `results.<module_id>` stands for, if the step is one of this flow's and has ended."""
     for module, state in zip(flow.modules, status.modules, strict=True):
@@ -124,8 +133,7 @@ class _Writer:
 
     def _waiting(self, name: str, before: int) -> WireModule:
         module, state = self._flow.modules[before], self._status.modules[before]
-        given = len(approvals_for(self._status.approvals, module.id, state.attempt))
-        return WaitingForEvents(name, required_approvals(module) - given, self._job_of(module.id, state))
+        return WaitingForEvents(name, required_approvals(module), self._job_of(module.id, state))
 
     def _active(self, name: str, module: FlowModule | None, state: ModuleStatus) -> WireModule:
         if state.iterations is not None and module is not None:

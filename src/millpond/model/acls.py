@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-AclKind = Literal["script", "resource", "variable", "group_", "folder"]
+AclKind = Literal["script", "flow", "resource", "variable", "group_", "folder"]
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

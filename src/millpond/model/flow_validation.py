@@ -14,6 +14,7 @@ from millpond.model.flow_modules import (
     Identity,
     RawScript,
     ScriptStep,
+    Step,
     WhileLoop,
     all_modules,
     bodies_of,
@@ -22,6 +23,7 @@ from millpond.model.flow_settings import AiTransform
 from millpond.model.flows import FlowValue
 
 DEEPEST_NESTING = 50
+LONGEST_ID = 100
 RESERVED_IDS = frozenset({"failure", "preprocessor"})
 
 UNSUPPORTED_FLOW_FIELDS: Mapping[str, Callable[[FlowValue], object]] = {
@@ -31,22 +33,27 @@ UNSUPPORTED_FLOW_FIELDS: Mapping[str, Callable[[FlowValue], object]] = {
     "max_total_debouncing_time": lambda flow: flow.max_total_debouncing_time,
     "max_total_debounces_amount": lambda flow: flow.max_total_debounces_amount,
     "chat_input_enabled": lambda flow: flow.chat_input_enabled,
+    "cache_ignore_s3_path": lambda flow: flow.cache_ignore_s3_path,
 }
 """Members of a flow that Windmill has and we do not, each with what tells that it is in use."""
 
 UNSUPPORTED_MODULE_FIELDS: Mapping[str, Callable[[FlowModule], object]] = {
     "debouncing": lambda module: module.debouncing,
+    "job_token_scopes": lambda module: module.job_token_scopes is not None,
+    "cache_ignore_s3_path": lambda module: module.cache_ignore_s3_path,
     "value.squash": lambda module: isinstance(module.value, ForLoop | WhileLoop) and module.value.squash,
     "value.parallel": lambda module: isinstance(module.value, WhileLoop) and module.value.parallel,
 }
 """The same of a step. Editors write `parallel: false` on while loops, so only `true` is refused."""
 
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
 _STEP_OF_PATH = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
 def read_flow(definition: bytes | str) -> FlowValue:
     """The definition as structs, ids filled in where they are missing; raises `InvalidInput`."""
+    _refuse_nul(definition)
     try:
         flow = msgspec.json.decode(definition, type=FlowValue)
     except msgspec.ValidationError as error:
@@ -65,7 +72,7 @@ def check_flow(flow: FlowValue) -> None:
             raise InvalidInput(f"Invalid flow: `{name}` is not supported")
     _check_depth(flow.modules, DEEPEST_NESTING)
     _check_ids(flow)
-    for module in _every_module(flow):
+    for module in every_module(flow):
         _check_module(module)
     for name, handler in (("failure", flow.failure_module), ("preprocessor", flow.preprocessor_module)):
         if handler is not None and not isinstance(handler.value, RawScript | ScriptStep):
@@ -76,7 +83,8 @@ def check_flow(flow: FlowValue) -> None:
         )
 
 
-def _every_module(flow: FlowValue) -> Iterator[FlowModule]:
+def every_module(flow: FlowValue) -> Iterator[FlowModule]:
+    """Every step at any depth, the handlers included."""
     yield from all_modules(flow.modules)
     yield from (module for module in (flow.failure_module, flow.preprocessor_module) if module is not None)
 
@@ -96,6 +104,10 @@ def _check_ids(flow: FlowValue) -> None:
             raise InvalidInput(f"Invalid flow: two steps have the id '{module.id}'")
         if module.id in RESERVED_IDS:
             raise InvalidInput(f"Invalid flow: a step cannot have the id '{module.id}', which is reserved")
+        if len(module.id) > LONGEST_ID:
+            raise InvalidInput(
+                f"Invalid flow: the id of step '{module.id[:40]}…' is over {LONGEST_ID} characters long"
+            )
         seen.add(module.id)
 
 
@@ -113,6 +125,8 @@ def _check_module(module: FlowModule) -> None:
         and min(module.suspend.required_events or 0, module.suspend.timeout or 0) < 0
     ):
         raise InvalidInput(f"{place}: `suspend` takes no negative numbers")
+    if module.cache_ttl and not isinstance(module.value, Step):
+        raise InvalidInput(f"{place}: `cache_ttl` is not supported on steps other than scripts and flows")
     if isinstance(module.value, Identity) and module.pass_flow_input_directly:
         raise InvalidInput(f"{place}: `pass_flow_input_directly` has no meaning for an identity step")
 
@@ -178,6 +192,13 @@ def _letters(number: int) -> str:
         number, letter = divmod(number - 1, 26)
         letters = chr(ord("a") + letter) + letters
     return letters
+
+
+def _refuse_nul(definition: bytes | str) -> None:
+    """Texts of a flow become code, ids and tags, whose columns cannot hold the character."""
+    text = definition if isinstance(definition, str) else definition.decode(errors="replace")
+    if "\\u0000" in text and _NUL.search(text):
+        raise InvalidInput("Invalid flow: it holds a NUL character")
 
 
 def _refuse(message: str, definition: bytes | str) -> NoReturn:

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from millpond.model.carried import empty_object
+from millpond.model.flow_status import WireStatus
 
 JobKind = Literal[
     "script", "preview", "dependencies", "identity", "noop",
@@ -21,6 +22,9 @@ INLINE_KINDS: frozenset[str] = frozenset({"identity", "noop"})
 
 FLOW_KINDS: frozenset[str] = frozenset({"flow", "flowpreview", "flownode"})
 """Kinds that run other jobs: deployed flows, tests of flows, and the bodies of loops and branches of deployed ones."""
+
+DEPENDENCY_KINDS: frozenset[str] = frozenset({"dependencies", "flowdependencies"})
+"""Kinds that resolve the dependencies of what was deployed to locks."""
 
 LOG_TAIL_CHARACTERS = 20_000
 
@@ -73,11 +77,13 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     flow_version: int | None = None
     raw_flow: str | None = None
     flow_path: str | None = None
+    step_place: str | None = None
     step_attempt: int | None = None
     step_index: int | None = None
     flow_branch: int | None = None
     depth: int = 0
     same_worker: bool = False
+    is_test: bool = False
     cache_ttl_s: int | None = None
     delete_after_s: int | None = None
     concurrency_key: str | None = None
@@ -115,11 +121,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     visible_to_owner: bool = True
     flow_version: int | None = None
     flow_path: str | None = None
+    step_place: str | None = None
     step_attempt: int | None = None
     step_index: int | None = None
     flow_branch: int | None = None
     depth: int = 0
     same_worker: bool = False
+    is_test: bool = False
     cache_ttl_s: int | None = None
     delete_after_s: int | None = None
     concurrency_key: str | None = None
@@ -173,6 +181,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     logs: str | msgspec.UnsetType = msgspec.UNSET
     raw_code: str | None = None
     raw_lock: str | None = None
+    raw_flow: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    flow_status: WireStatus | msgspec.UnsetType = msgspec.UNSET
+    preprocessed: bool | None = None
+    suspend: int | None = None
+    suspend_until: datetime | None = None
     started_at: datetime | None = None
     scheduled_for: datetime | None = None
     completed_at: datetime | None = None
@@ -221,6 +234,7 @@ class JobUpdate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream_offset: int | msgspec.UnsetType = msgspec.UNSET
     mem_peak: int | msgspec.UnsetType = msgspec.UNSET
     progress: int | msgspec.UnsetType = msgspec.UNSET
+    flow_status: WireStatus | msgspec.UnsetType = msgspec.UNSET
     job: Job | msgspec.UnsetType = msgspec.UNSET
     only_result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 

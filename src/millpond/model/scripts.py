@@ -31,16 +31,26 @@ class ScriptSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     priority: int | None = None
     envs: list[str] | None = None
     on_behalf_of_email: str | None = None
+    cache_ttl: int | None = None
+    concurrent_limit: int | None = None
+    concurrency_time_window_s: int | None = None
+    concurrency_key: str | None = None
+    delete_after_use: bool | None = None
+    delete_after_secs: int | None = None
+    visible_to_runner_only: bool | None = None
+
+    @property
+    def deletes_after_s(self) -> int | None:
+        """Seconds after which a run is forgotten; None: it is kept. `delete_after_use` is the older way to say 0."""
+        if self.delete_after_secs is not None:
+            return self.delete_after_secs
+        return 0 if self.delete_after_use else None
 
 
 class UnsupportedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of Windmill that nothing here acts on: a value that asks for something is refused by name."""
 
-    cache_ttl: int | None = None
     cache_ignore_s3_path: bool | None = None
-    concurrent_limit: int | None = None
-    concurrency_time_window_s: int | None = None
-    concurrency_key: str | None = None
     debounce_key: str | None = None
     debounce_delay_s: int | None = None
     debounce_args_to_accumulate: list[str] | None = None
@@ -49,9 +59,6 @@ class UnsupportedSettings(msgspec.Struct, frozen=True, kw_only=True):
     dedicated_worker: bool | None = None
     ws_error_handler_muted: bool | None = None
     restart_unless_cancelled: bool | None = None
-    delete_after_use: bool | None = None
-    delete_after_secs: int | None = None
-    visible_to_runner_only: bool | None = None
     codebase: str | bool | None = None
     modules: dict[str, msgspec.Raw] | None = None
     job_token_scopes: list[str] | None = None
@@ -61,12 +68,7 @@ class UnsupportedSettings(msgspec.Struct, frozen=True, kw_only=True):
     def asked_for(self) -> list[str]:
         """The names of those that carry more than a default."""
         names = [field.name for field in msgspec.structs.fields(UnsupportedSettings)]
-        return [name for name in names if self._asks(name)]
-
-    def _asks(self, name: str) -> bool:
-        value: object = getattr(self, name)
-        # Zero seconds means 'delete at once' here, everywhere else 'off'.
-        return value is not None if name == "delete_after_secs" else bool(value)
+        return [name for name in names if getattr(self, name)]
 
 
 class NewScript(UnsupportedSettings, frozen=True, kw_only=True):
@@ -90,6 +92,13 @@ class NewScript(UnsupportedSettings, frozen=True, kw_only=True):
     priority: int | None = None
     envs: list[str] | None = None
     on_behalf_of_email: str | None = None
+    cache_ttl: int | None = None
+    concurrent_limit: int | None = None
+    concurrency_time_window_s: int | None = None
+    concurrency_key: str | None = None
+    delete_after_use: bool | None = None
+    delete_after_secs: int | None = None
+    visible_to_runner_only: bool | None = None
 
 
 class PreparedScript(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +156,13 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | msgspec.UnsetType = msgspec.UNSET
     envs: list[str] | msgspec.UnsetType = msgspec.UNSET
     on_behalf_of_email: str | msgspec.UnsetType = msgspec.UNSET
+    cache_ttl: int | msgspec.UnsetType = msgspec.UNSET
+    concurrent_limit: int | msgspec.UnsetType = msgspec.UNSET
+    concurrency_time_window_s: int | msgspec.UnsetType = msgspec.UNSET
+    concurrency_key: str | msgspec.UnsetType = msgspec.UNSET
+    delete_after_use: bool | msgspec.UnsetType = msgspec.UNSET
+    delete_after_secs: int | msgspec.UnsetType = msgspec.UNSET
+    visible_to_runner_only: bool | msgspec.UnsetType = msgspec.UNSET
     labels: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -258,7 +274,7 @@ class RunnableScript(msgspec.Struct, frozen=True, kw_only=True):
 
     `lock` None: it is still being resolved, and the run resolves it itself. `envs` are `NAME=value`,
     `timeout` is in seconds. `on_behalf_of_email` is None, or the e-mail of `created_by`, as whom every run
-    shall happen.
+    shall happen. `delete_after_s`: how long after its root run's end a run is kept, None for ever.
     """
 
     hash: int
@@ -277,3 +293,9 @@ class RunnableScript(msgspec.Struct, frozen=True, kw_only=True):
     no_main: bool
     labels: list[str]
     extra_perms: dict[str, bool]
+    cache_ttl: int | None = None
+    concurrent_limit: int | None = None
+    concurrency_time_window_s: int | None = None
+    concurrency_key: str | None = None
+    delete_after_s: int | None = None
+    visible_to_runner_only: bool = False

@@ -21,11 +21,13 @@ def state_path_of(
     schedule_path: str | None = None,
     flow_path: str | None = None,
     step_id: str | None = None,
+    is_test: bool = False,
 ) -> str:
     """The path of the state resource of a job.
 
     `username` is who executes; a schedule has slots of its own. `flow_path` is the deployed flow the step belongs to, the
-    same for every iteration and branch. Tests from an editor (`kind` preview) have a slot below `u/<who>/preview/`, so
+    same for every iteration and branch. Tests from an editor (`kind` preview, or
+    a step of a test) have a slot below `u/<who>/preview/`, so
     that they never move production's cursor. Paths over 255 characters end in a hash of the whole.
     """
     who = schedule_username(schedule_path) if schedule_path else username
@@ -35,7 +37,7 @@ def state_path_of(
         full = f"{path}/{who}"
     else:
         full = f"u/{username}/preview/unnamed"
-    if kind in _PREVIEW_KINDS and (flow_path or path):
+    if (is_test or kind in _PREVIEW_KINDS) and (flow_path or path):
         full = f"u/{username}/preview/" + (f"{flow_path}/{step_id or 'nostep'}" if flow_path else f"{path}")
     return _fitting(full)
 

@@ -15,9 +15,13 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one job may use. `None` means the instance does not limit it."""
+    """What one job may use. `None` means the instance does not limit it.
+
+    `spent` is what an earlier run of the same job took of the timeout.
+    """
 
     timeout: timedelta
+    spent: timedelta = timedelta()
     memory_bytes: int | None = None
     processes: int = 512
     file_size_bytes: int = 10 * 1024**3
@@ -48,12 +52,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `result` is JSON in UTF-8: the returned value when `success`, else the object `{"error": {"name", "message", ...}}`
-    (shapes: compat facts 3.6). `memory_peak_bytes` is the resident maximum of the job's process.
+    (shapes: compat facts 3.6). `memory_peak_bytes` is the resident maximum of the job's process, `took` the
+    time it ran, as the timeout counts it.
     """
 
     success: bool
     result: bytes
     memory_peak_bytes: int | None = None
+    took: timedelta = timedelta()
 
 
 class OutputSink(Protocol):
@@ -69,7 +75,8 @@ class Runtime(Protocol):
         """Run the script to its end and return how it ended; never raises for anything the script does.
 
         A timeout is an `Outcome` like any other failure. When the awaiting task is cancelled the job's
-        whole process tree is killed and reaped before `CancelledError` is re-raised.
+        whole process tree is killed and reaped before `CancelledError` is re-raised; one that survives being killed
+        is waited for a bounded time, and reported.
         """
         ...
 

@@ -5,9 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from millpond.base.log import get_logger
+from millpond.services.pinned_jobs import PinnedJobs
 from millpond.services.queue import Queue
+from millpond.store import concurrency, deletions, job_secrets, result_cache, shared_directories
 from millpond.store import instance as instance_store
-from millpond.store import job_secrets
 from millpond.store.pool import Database
 
 log = get_logger()
@@ -16,9 +17,12 @@ log = get_logger()
 LEADER_KEY = 0x4D494C4E
 TICK_SECS = 2.0
 LEADER_RETRY_SECS = 5.0
+PINS_EVERY_SECS = 5.0
 PARTITIONS_EVERY_SECS = 3600.0
 CLEANING_EVERY_SECS = 300.0
 RETRY_SECS = 30.0
+BATCH = 1000
+"""Rows forgotten in one transaction: what others wait for is never held long."""
 
 
 class Maintenance:
@@ -27,6 +31,7 @@ class Maintenance:
     def __init__(self, database: Database, queue: Queue) -> None:
         self._database = database
         self._queue = queue
+        self._pinned_jobs = PinnedJobs(database)
         self._due: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -43,8 +48,11 @@ class Maintenance:
 
     async def _tick(self) -> None:
         await self._queue.rescue()
+        await self._every(PINS_EVERY_SECS, "pins", self._move_lost_pins)
+        await self._every(TICK_SECS, "deletions", self._wipe_due)
         await self._every(PARTITIONS_EVERY_SECS, "partitions", self._make_partitions)
         await self._every(CLEANING_EVERY_SECS, "job secrets", self._forget_job_secrets)
+        await self._every(CLEANING_EVERY_SECS, "limits", self._forget_past_limits)
 
     async def _every(self, seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
         now = time.monotonic()
@@ -55,9 +63,25 @@ class Maintenance:
         await work()
         self._due[name] = now + seconds
 
+    async def _move_lost_pins(self) -> None:
+        await self._pinned_jobs.move_lost()
+
     async def _make_partitions(self) -> None:
         await instance_store.ensure_partitions(self._database)
 
     async def _forget_job_secrets(self) -> None:
         async with self._database.statement() as connection:
             await job_secrets.delete_of_ended_jobs(connection)
+
+    async def _wipe_due(self) -> None:
+        more = True
+        while more:
+            async with self._database.transaction() as transaction:
+                more = await deletions.wipe_due(transaction) == deletions.BATCH
+
+    async def _forget_past_limits(self) -> None:
+        for delete in (result_cache.delete_expired, concurrency.delete_past, shared_directories.delete_ended):
+            more = True
+            while more:
+                async with self._database.statement() as connection:
+                    more = await delete(connection, BATCH) == BATCH

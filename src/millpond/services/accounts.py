@@ -34,6 +34,7 @@ from millpond.store.pool import Database, Transaction
 TOKEN_MARK = "mp_"  # noqa: S105  # a token must not begin with '-', which a command line takes for an option
 SESSION_LIFETIME = timedelta(days=30)
 LINK_LIFETIME = timedelta(hours=1)
+JOBS_TOKEN_LIFETIME = timedelta(days=1)
 
 
 class Accounts:
@@ -129,17 +130,24 @@ class Accounts:
             await token_store.end_sessions(transaction, account.email, spared)
         self._identities.forget_all()
 
-    async def create_token(self, account: Account, new: NewToken) -> str:
-        """A token with at most the powers of the one that asks: its text, shown this once.
+    async def create_token(self, account: Account, new: NewToken, asked_with: str | None = None) -> str:
+        """A token with at most the powers of the one that asks, `asked_with`: its text, shown this once.
 
-        Raises PermissionDenied for scopes or a workspace beyond those, InvalidInput, NotFound.
+        It ends with that one, unless that is a session; a day from now if a job asks. Raises PermissionDenied for scopes
+        or a workspace beyond those, InvalidInput, NotFound.
         """
         authorize_account(account, "users", "write")
         granted = _within(account, _checked(new))
         token = TOKEN_MARK + new_secret()
         async with self._database.statement() as connection:
             kept = await token_store.insert_token(
-                connection, digest_of(token), token[:PREFIX_LENGTH], account.email, granted
+                connection,
+                digest_of(token),
+                token[:PREFIX_LENGTH],
+                account.email,
+                granted,
+                asked_with=None if asked_with is None else digest_of(asked_with),
+                longest=None if account.job is None else JOBS_TOKEN_LIFETIME,
             )
         if not kept:
             raise NotFound(f"No account {account.email}: tokens belong to accounts")

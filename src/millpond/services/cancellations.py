@@ -5,13 +5,10 @@ from uuid import UUID
 from millpond.base.errors import NotFound, PermissionDenied
 from millpond.model.actors import Actor
 from millpond.model.jobs import Cancellation
-from millpond.model.results import canceled_result
 from millpond.services.authorization import authorize
-from millpond.services.job_access import require_change_job
-from millpond.store import queue as store
-from millpond.store import scripts as script_store
-from millpond.store.pool import Database, Transaction
-from millpond.store.queue import QueuedFacts
+from millpond.services.job_access import Lineage, require_change_job
+from millpond.services.job_endings import end_tree
+from millpond.store.pool import Database
 
 DEFAULT_REASON = "unexplicited reasons"
 
@@ -54,24 +51,16 @@ class Cancellations:
         why = Cancellation(actor.username, reason or DEFAULT_REASON)
         async with self._database.transaction() as transaction:
             try:
-                await require_change_job(transaction, actor, job_id)
+                line = await require_change_job(transaction, actor, job_id)
             except NotFound:
                 raise NotFound(f"queued job id {job_id} does not exist") from None
-            # Locked before anything is decided: between two looks a job may go from running back to queued.
-            tree = await store.lock_tree(transaction, actor.workspace_id, job_id)
-            for queued in tree:
-                await _end(transaction, actor.workspace_id, queued, why, force=force)
-        return any(queued.job_id == job_id for queued in tree)
+            return await end_tree(
+                transaction, actor.workspace_id, _target(line, job_id, force=force), why, force=force
+            )
 
 
-async def _end(
-    transaction: Transaction, workspace_id: str, queued: QueuedFacts, why: Cancellation, *, force: bool
-) -> None:
-    if queued.state == "running" and not force:
-        await store.flag_running(transaction, workspace_id, queued.job_id, why)
-        return
-    result = canceled_result(why.by, why.reason)
-    await store.end_canceled(transaction, workspace_id, queued.job_id, result, why)
-    if queued.kind == "dependencies" and queued.script_hash is not None:
-        message = f"Job canceled: {why.reason} by {why.by}"
-        await script_store.record_lock(transaction, workspace_id, queued.script_hash, None, message)
+def _target(line: Lineage, job_id: UUID, *, force: bool) -> UUID:
+    """What is ended: the job, or, when a step is to be ended by force, the outermost flow it belongs to."""
+    if not force or not line[0].is_step:
+        return job_id
+    return next((job.id for job in line if not job.is_step), job_id)

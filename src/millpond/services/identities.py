@@ -82,6 +82,25 @@ class Identities:
         """A token with the rights of the job's user, in its workspace, while this lease lasts."""
         return self._job_tokens.issue(JobClaim(workspace_id, job_id, lease_token))
 
+    async def actor_of_job(self, workspace_id: str, job_id: UUID, email: str, permissioned_as: str) -> Actor:
+        """Whom a job runs as, for what the instance itself does on its behalf: evaluating a flow's expressions.
+
+        Raises NotAuthenticated when that is nobody, and as `enter`.
+        """
+        superadmin = None if self._secret_digest is None else SUPERADMIN_EMAIL
+        shown = Credentials(
+            job_superadmin=superadmin,
+            job_workspace=workspace_id,
+            job_id=job_id,
+            acts_as_email=email,
+            acts_as=permissioned_as,
+        )
+        async with self._database.statement() as connection:
+            identity = await store.identify(connection, workspace_id, shown)
+        if identity is None:
+            raise NotAuthenticated(f"job {job_id} runs as {permissioned_as}, who is nobody")
+        return _actor(identity, workspace_id)
+
     def forget_job(self, job_id: UUID) -> None:
         """Called when a job ended here: its token opens nothing any more."""
         self._cache.forget_job(job_id)
@@ -197,8 +216,12 @@ def _job_identity(identity: Identity) -> JobIdentity | None:
 
 
 def _state_path(job: JobFacts) -> str | None:
-    if job.flow_step_id is not None:
-        return None  # a step's slot hangs on the path of its flow, which is not among these facts
     return state_path_of(
-        username=job.created_by, kind=job.kind, path=job.runnable_path, schedule_path=job.schedule_path
+        username=job.created_by,
+        kind=job.kind,
+        path=job.runnable_path,
+        schedule_path=job.schedule_path,
+        flow_path=job.flow_path,
+        step_id=job.flow_step_id,
+        is_test=job.is_test,
     )

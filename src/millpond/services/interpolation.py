@@ -63,7 +63,7 @@ class Interpolation:
         """The JSON text of a resource's value with its references replaced; a state comes byte for byte.
 
         Raises NotFound for the path or a reference, PermissionDenied for the path, InvalidInput when
-        references nest too deep or grow too large, Unavailable for a secret that cannot be opened.
+        references nest too deep or grow too large, SecretUnreadable for a secret that cannot be opened.
         """
         authorize(actor, "resources", "read", path)
         async with self._database.statement() as connection:
@@ -80,7 +80,7 @@ class Interpolation:
     async def args(self, actor: Actor, args: str | bytes) -> ResolvedArgs:
         """A job's arguments, a JSON object's text, with references replaced; without any they come untouched.
 
-        `actor` is whom the job runs as. Raises NotFound and InvalidInput naming the argument, Unavailable for
+        `actor` is whom the job runs as. Raises NotFound and InvalidInput naming the argument, SecretUnreadable for
         a secret that cannot be opened.
         """
         authorize(actor, "variables", "read")

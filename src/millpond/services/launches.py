@@ -1,45 +1,32 @@
 """Starting jobs: deployed scripts by path or version, previews, batches (compat facts, flows 3.2)."""
 
-from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from millpond.base.errors import Conflict, InvalidInput, PermissionDenied
-from millpond.base.ids import is_from_the_future, new_job_id
+from millpond.base.errors import InvalidInput, PermissionDenied
+from millpond.base.ids import new_job_id
 from millpond.base.paths import check_path
 from millpond.model.actors import Actor
 from millpond.model.jobs import NewJob, Preview
 from millpond.services.authorization import authorize
-from millpond.services.job_access import require_read_job
+from millpond.services.concurrency_keys import concurrency_key_of
 from millpond.services.job_tags import tag_of
+from millpond.services.launch_options import (
+    CHILD_PRIORITY,
+    PREVIEW,
+    LaunchOptions,
+    args_text,
+    cache_ttl_of,
+    push_launch,
+    shortest,
+)
 from millpond.services.scripts import RunnableScript, Scripts
-from millpond.store import jobs as job_store
 from millpond.store import queue as store
 from millpond.store.pool import Database
 
-CHILD_PRIORITY = 2
-PREVIEW = "preview:"
-"""What a token's scopes must cover to run code that is not deployed."""
-
 MAX_BATCH = 100_000
 BATCH_ROWS = 5_000
-
-
-class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is started, beside what it runs: the query parameters of the run endpoints."""
-
-    job_id: UUID | None = None
-    scheduled_for: datetime | None = None
-    scheduled_in_secs: int | None = None
-    parent_job: UUID | None = None
-    root_job: UUID | None = None
-    tag: str | None = None
-    timeout_s: int | None = None
-    invisible_to_owner: bool = False
-    queue_limit: int | None = None
-    trigger_kind: str | None = None
-    preprocess: bool = False
 
 
 class Launches:
@@ -65,7 +52,7 @@ class Launches:
     ) -> UUID:
         """Push a run of a deployed script; its id. Raises NotFound for an unknown parent, Conflict for a taken id."""
         authorize(actor, "jobs", "run", f"scripts:{script.path}")
-        return await self._push(actor, _script_job(actor, script, args, options), options)
+        return await push_launch(self._database, actor, _script_job(actor, script, args, options), options)
 
     async def run_preview(self, actor: Actor, preview: Preview, options: LaunchOptions) -> UUID:
         """Push a run of code that is not deployed; its id. Raises InvalidInput for a language without a runtime."""
@@ -79,7 +66,7 @@ class Launches:
         if kind == "code":
             self._check_preview(preview)
         path = check_path(preview.path) if preview.path else None
-        args = _args_text(preview.args)
+        args = args_text(preview.args)
         own_tag = preview.language if kind == "code" and preview.language else kind
         job = NewJob(
             id=options.job_id or new_job_id(),
@@ -94,13 +81,14 @@ class Launches:
             language=preview.language if kind == "code" else None,
             raw_code=preview.content if kind == "code" else None,
             raw_lock=preview.lock if kind == "code" else None,
-            timeout_s=_shortest(options.timeout_s, _shortest(preview.timeout, None)),
+            timeout_s=shortest(options.timeout_s, shortest(preview.timeout, None)),
+            cache_ttl_s=cache_ttl_of(options, None) if kind == "code" else None,
             parent_job=options.parent_job,
             root_job=options.root_job,
             scheduled_for=options.scheduled_for,
             visible_to_owner=not options.invisible_to_owner,
         )
-        return await self._push(actor, job, options)
+        return await push_launch(self._database, actor, job, options)
 
     async def run_batch(
         self, actor: Actor, count: int, script: RunnableScript | None, args: str
@@ -136,26 +124,6 @@ class Launches:
                 f"Scripts in {preview.language!r} cannot run here; supported are {', '.join(sorted(self._languages))}"
             )
 
-    async def _push(self, actor: Actor, job: NewJob, options: LaunchOptions) -> UUID:
-        # The job tables are partitioned by the time in the id: a row ahead of its partition would keep it from being made.
-        if is_from_the_future(job.id):
-            raise InvalidInput(f"The time inside job id {job.id} lies in the future: choose another id")
-        async with self._database.statement() as connection:
-            for ancestor in filter(None, {options.parent_job, options.root_job}):
-                await require_read_job(connection, actor, ancestor)
-            if options.queue_limit is not None:
-                waiting = await job_store.count_queued(connection, job.workspace_id)
-                if waiting > options.queue_limit:
-                    raise InvalidInput(f"Number of queued job is too high: {waiting} > {options.queue_limit}")
-            if options.scheduled_in_secs is not None and job.scheduled_for is None:
-                due = _after(await job_store.now(connection), options.scheduled_in_secs)
-                job = msgspec.structs.replace(job, scheduled_for=due)
-            try:
-                await store.push_jobs(connection, [job])
-            except Conflict:
-                raise Conflict(f"A job with id {job.id} exists already") from None
-        return job.id
-
 
 def _script_job(actor: Actor, script: RunnableScript, args: str, options: LaunchOptions) -> NewJob:
     child = options.parent_job is not None or options.root_job is not None
@@ -173,33 +141,21 @@ def _script_job(actor: Actor, script: RunnableScript, args: str, options: Launch
         language=script.language,
         entrypoint="preprocessor" if options.preprocess and script.has_preprocessor else None,
         priority=script.priority or (CHILD_PRIORITY if child else 0),
-        timeout_s=_shortest(options.timeout_s, script.timeout),
+        timeout_s=shortest(options.timeout_s, script.timeout),
+        cache_ttl_s=cache_ttl_of(options, script.cache_ttl),
+        delete_after_s=script.delete_after_s,
+        concurrency_key=_concurrency_key(actor, script, args),
+        concurrent_limit=script.concurrent_limit,
+        concurrency_window_s=script.concurrency_time_window_s,
         parent_job=options.parent_job,
         root_job=options.root_job,
         trigger_kind=options.trigger_kind,
         scheduled_for=options.scheduled_for,
-        visible_to_owner=not options.invisible_to_owner,
+        visible_to_owner=not (options.invisible_to_owner or script.visible_to_runner_only),
     )
 
 
-def _after(now: datetime, seconds: int) -> datetime:
-    try:
-        return now + timedelta(seconds=seconds)
-    except OverflowError:
-        raise InvalidInput(f"scheduled_in_secs {seconds} leads out of the calendar") from None
-
-
-def _shortest(asked: int | None, own: int | None) -> int | None:
-    if asked is not None and not 0 < asked < 2**31:
-        raise InvalidInput(f"timeout must be a number of seconds above 0, not {asked}")
-    given = [limit for limit in (asked, own) if limit]
-    return min(given) if given else None
-
-
-def _args_text(args: msgspec.Raw) -> str:
-    text = bytes(args).decode().strip()
-    if text == "null":
-        return "{}"
-    if not text.startswith("{"):
-        raise InvalidInput("The preview's args must be a JSON object")
-    return text
+def _concurrency_key(actor: Actor, script: RunnableScript, args: str) -> str | None:
+    if script.concurrent_limit is None:
+        return None
+    return concurrency_key_of(script.concurrency_key, actor.workspace_id, "script", script.path, args)

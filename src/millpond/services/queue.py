@@ -12,9 +12,12 @@ from millpond.base.ids import hash_to_hex
 from millpond.base.log import get_logger
 from millpond.model.jobs import Claim, Completion, Lane
 from millpond.model.results import canceled_result, error_result
+from millpond.services.job_endings import tell_of_end
+from millpond.store import flow_runs as flow_store
+from millpond.store import flows as flow_document_store
 from millpond.store import queue as store
 from millpond.store import scripts as script_store
-from millpond.store.pool import Database, Transaction
+from millpond.store.pool import Database
 from millpond.store.queue import HeldJob, LeftClaim, LogChunk, ScriptSource, WorkerRegistration
 
 log = get_logger()
@@ -58,11 +61,24 @@ class Queue:
         As after a rescue: the jobs run again, or end when that has been tried too often.
         """
         async with self._database.transaction() as transaction:
-            released, ended = await _give_up(transaction, worker_id, lease_tokens)
+            released = await store.release_jobs(
+                transaction,
+                worker_id,
+                count_rescue=True,
+                most_rescues=MOST_RESCUES,
+                lease_tokens=lease_tokens,
+            )
+        ended = await self._end_left(worker_id, lease_tokens)
         log.warning("claims_given_back", worker_id=str(worker_id), jobs_released=released, jobs_ended=ended)
 
     async def claim(
-        self, worker_id: UUID, lane: Lane, tags: list[str] | None, limit: int, sandbox: str, pin: str | None = None
+        self,
+        worker_id: UUID,
+        lane: Lane,
+        tags: list[str] | None,
+        limit: int,
+        sandbox: str,
+        pin: str | None = None,
     ) -> list[Claim]:
         """Take up to `limit` due jobs, those pinned to `pin` among them.
 
@@ -96,8 +112,14 @@ class Queue:
                 )
         return done
 
-    async def complete_lock(self, completion: Completion, lock: str | None, error: str | None) -> bool:
-        """Record how a dependency job ended and the lock it made, in one transaction; False when its claim was stale."""
+    async def complete_lock(
+        self,
+        completion: Completion,
+        lock: str | None,
+        step_locks: dict[str, str] | None,
+        error: str | None,
+    ) -> bool:
+        """Record how a dependency job ended and the locks it made, in one transaction; False when its claim was stale."""
         claim = completion.claim
         async with self._database.transaction() as transaction:
             if not await store.complete_jobs(transaction, [completion]):
@@ -105,6 +127,10 @@ class Queue:
             if claim.script_hash is not None:
                 await script_store.record_lock(
                     transaction, claim.workspace_id, claim.script_hash, lock, error
+                )
+            if claim.kind == "flowdependencies" and claim.flow_version is not None:
+                await flow_document_store.record_locks(
+                    transaction, claim.workspace_id, claim.flow_version, step_locks, error
                 )
         return True
 
@@ -133,29 +159,32 @@ class Queue:
             async with self._database.transaction() as transaction:
                 if await store.lock_lease(transaction, worker_id):
                     continue  # renewed since it was listed
-                released, ended = await _give_up(transaction, worker_id, None)
+                released = await store.release_jobs(
+                    transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES
+                )
                 await store.unregister_worker(transaction, worker_id)
+            ended = await self._end_left(worker_id, None)
             log.warning("worker_lost", worker_id=str(worker_id), jobs_released=released, jobs_ended=ended)
             moved += released + ended
         return moved
 
+    async def _end_left(self, worker_id: UUID, lease_tokens: list[int] | None) -> int:
+        """End what a worker that is gone still holds, since it must not run again; their number.
 
-async def _give_up(
-    transaction: Transaction, worker_id: UUID, lease_tokens: list[int] | None
-) -> tuple[int, int]:
-    """Return a worker's claims to the queue, and end those that must not run again; the numbers of both."""
-    released = await store.release_jobs(
-        transaction, worker_id, count_rescue=True, most_rescues=MOST_RESCUES, lease_tokens=lease_tokens
-    )
-    left = await store.claims_of(transaction, worker_id, lease_tokens)
-    for claim in left:
-        status, name, message = _ending_of(claim)
-        why = claim.cancellation
-        result = error_result(name, message) if why is None else canceled_result(why.by, why.reason)
-        await store.end_claim(transaction, claim, status, result)
-        if claim.kind == "dependencies" and claim.script_hash is not None:
-            await script_store.record_lock(transaction, claim.workspace_id, claim.script_hash, None, message)
-    return released, len(left)
+        One transaction each: a flow is held before its steps are, as everywhere.
+        """
+        async with self._database.statement() as connection:
+            left = await store.claims_of(connection, worker_id, lease_tokens)
+        for claim in left:
+            status, name, message = _ending_of(claim)
+            why = claim.cancellation
+            result = error_result(name, message) if why is None else canceled_result(why.by, why.reason)
+            async with self._database.transaction() as transaction:
+                if claim.parent_job is not None and claim.step_attempt is not None:
+                    await flow_store.lock_runs(transaction, claim.workspace_id, [claim.parent_job])
+                if await store.end_claim(transaction, claim, status, result):
+                    await tell_of_end(transaction, claim.workspace_id, claim, status, message)
+        return len(left)
 
 
 def _ending_of(claim: LeftClaim) -> tuple[str, str, str]:

@@ -16,6 +16,11 @@ MAX_CONTENT_CHARACTERS = 1024**2
 MAX_TAG_CHARACTERS = 50
 MAX_LABELS = 50
 MAX_TIMEOUT_SECS = 2**31 - 1
+MAX_SECS = 10 * 366 * 86_400
+"""Of cache_ttl, delete_after_secs and the window of a concurrency limit: beyond lies a mistake, or out of the calendar."""
+
+MAX_CONCURRENT = 1_000_000
+MAX_KEY_CHARACTERS = 1000
 MAX_PRIORITY = 100
 MAX_ENVS = 100
 
@@ -97,6 +102,7 @@ def _check_content(new: NewScript) -> None:
         "tag": new.tag,
         "labels": "".join(new.labels or []),
         "envs": "".join(new.envs or []),
+        "concurrency_key": new.concurrency_key,
     }
     for name, text in texts.items():
         if text and "\x00" in text:
@@ -138,12 +144,29 @@ def _settings(actor: Actor, new: NewScript) -> ScriptSettings:
         raise InvalidInput(
             f"The script's tag is {len(new.tag)} characters long, {MAX_TAG_CHARACTERS} are allowed"
         )
+    if new.concurrency_key and len(new.concurrency_key) > MAX_KEY_CHARACTERS:
+        raise InvalidInput(
+            f"The script's concurrency_key is {len(new.concurrency_key)} characters long, "
+            f"{MAX_KEY_CHARACTERS} are allowed"
+        )
     return ScriptSettings(
         tag=new.tag or None,
         timeout=_within("timeout", new.timeout, MAX_TIMEOUT_SECS),
         priority=_within("priority", new.priority, MAX_PRIORITY),
         envs=_envs(new.envs or []) or None,
         on_behalf_of_email=new.on_behalf_of_email or None,
+        cache_ttl=_within("cache_ttl", new.cache_ttl, MAX_SECS),
+        concurrent_limit=_within("concurrent_limit", new.concurrent_limit, MAX_CONCURRENT),
+        concurrency_time_window_s=_within(
+            "concurrency_time_window_s", new.concurrency_time_window_s, MAX_SECS
+        ),
+        concurrency_key=new.concurrency_key or None,
+        delete_after_use=new.delete_after_use or None,
+        # Zero seconds asks for something here: to forget at once.
+        delete_after_secs=0
+        if new.delete_after_secs == 0
+        else _within("delete_after_secs", new.delete_after_secs, MAX_SECS),
+        visible_to_runner_only=new.visible_to_runner_only or None,
     )
 
 

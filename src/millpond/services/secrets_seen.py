@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from millpond.base.errors import Unavailable
+from millpond.base.errors import SecretUnreadable
 from millpond.base.log import get_logger
 from millpond.base.sealing import SealBroken, unseal
 from millpond.model.actors import Actor
@@ -27,9 +27,11 @@ MIN_MASKED_CHARACTERS = 3
 
 
 class SeenSecret(NamedTuple):
-    """A secret in clear, and the number of its note."""
+    """A secret in clear, the number of its note, and the job that has read it, running as `read_as`."""
 
     number: int
+    job_id: UUID
+    read_as: str | None
     value: str
 
 
@@ -38,12 +40,12 @@ async def open_secret(
 ) -> str:
     """The clear value of a secret variable; a job that asks is noted first.
 
-    Raises Unavailable for another key's.
+    Raises SecretUnreadable for another key's.
     """
     try:
         value = unseal(workspace_key, sealed_value)
     except SealBroken as error:
-        raise Unavailable(
+        raise SecretUnreadable(
             f"Variable {path} cannot be decrypted: {error}. Either this instance runs with another master "
             "key than the one it was stored under, or its ciphertext was brought from another workspace; "
             "set the variable's value anew"
@@ -62,17 +64,24 @@ async def newly_seen(
 ) -> list[SeenSecret]:
     """The secrets the jobs have read besides those `known` by number. For workers: nobody is authorized.
 
-    A note that opens no more, since the workspace's key was exchanged meanwhile, is left out and logged.
+    A note that opens no more, since the workspace's key was exchanged meanwhile, is left out and logged: no job has read
+    a value that does not open.
     """
     async with database.statement() as connection:
         notes = await job_secrets.list_new(connection, workspace_id, job_ids, known)
     if not notes:
         return []
-    workspace_key = await workspace_keys.key_of(workspace_id)
+    try:
+        workspace_key = await workspace_keys.key_of(workspace_id)
+    except SecretUnreadable as error:
+        log.warning("job_secrets_unreadable", workspace_id=workspace_id, error=error.message)
+        return []
     seen = []
     for note in notes:
         try:
-            seen.append(SeenSecret(note.number, unseal(workspace_key, note.sealed_value)))
+            seen.append(
+                SeenSecret(note.number, note.job_id, note.read_as, unseal(workspace_key, note.sealed_value))
+            )
         except SealBroken:
             log.warning("job_secret_unreadable", workspace_id=workspace_id, path=note.path)
     return seen

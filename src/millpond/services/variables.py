@@ -41,7 +41,7 @@ class Variables:
     ) -> Variable:
         """One variable. A secret's value is opened; if not to be, it is the ciphertext if asked for, or null.
 
-        Raises NotFound, PermissionDenied, Unavailable for a secret that cannot be opened.
+        Raises NotFound, PermissionDenied, SecretUnreadable for a secret that cannot be opened.
         """
         authorize(actor, "variables", "read", path)
         workspace_key = await self._workspace_keys.key_of(actor.workspace_id)
@@ -58,7 +58,7 @@ class Variables:
         return variable if include_encrypted else msgspec.structs.replace(variable, value=None)
 
     async def get_value(self, actor: Actor, path: str) -> str:
-        """The value alone, secrets opened. Raises NotFound, PermissionDenied, Unavailable."""
+        """The value alone, secrets opened. Raises NotFound, PermissionDenied, SecretUnreadable."""
         authorize(actor, "variables", "read", path)
         workspace_key = await self._workspace_keys.key_of(actor.workspace_id)
         async with self._database.statement() as connection:

@@ -29,8 +29,9 @@ class CompletionWatch:
         await self._database.listen("millpond_completed", self._receive)
 
     async def wait(self, actor: Actor, job_id: UUID, launched: str, timeout_secs: float) -> StoredResult:
-        """How a job ended that the actor has just launched, once it has. Raises WaitTimedOut; the job goes on.
+        """How a job ended that the actor has just launched, once it has, or a flow's early result.
 
+        Raises WaitTimedOut; the job goes on.
         `launched` names what it runs, as launching does (`scripts:<path>`): who may run it may have its result.
         """
         authorize(actor, "jobs", "run", launched)
@@ -40,7 +41,7 @@ class CompletionWatch:
             async with asyncio.timeout(timeout_secs):
                 while True:
                     async with self._database.statement() as connection:
-                        stored = await store.get_result(connection, actor.workspace_id, job_id)
+                        stored = await store.get_answer(connection, actor.workspace_id, job_id)
                     if stored is not None:
                         return stored
                     with suppress(TimeoutError):

@@ -1,7 +1,7 @@
 """The keys of workspaces, unwrapped in memory: what seals and opens their secrets."""
 
 from millpond.base.clock import Clock, SystemClock
-from millpond.base.errors import NotFound, Unavailable
+from millpond.base.errors import NotFound, SecretUnreadable
 from millpond.base.sealing import MasterKey, SealBroken
 from millpond.store import workspaces as store
 from millpond.store.pool import Database
@@ -23,7 +23,7 @@ class WorkspaceKeys:
         self._kept: dict[str, tuple[float, bytes]] = {}
 
     async def key_of(self, workspace_id: str) -> bytes:
-        """The key of a workspace. Raises NotFound, Unavailable when another master key wrapped it."""
+        """The key of a workspace. Raises NotFound, SecretUnreadable when another master key wrapped it."""
         kept = self._kept.get(workspace_id)
         if kept is not None and kept[0] > self._clock.monotonic():
             return kept[1]
@@ -45,7 +45,7 @@ class WorkspaceKeys:
         try:
             return self._master_key.unwrap(workspace_id, wrapped)
         except SealBroken as error:
-            raise Unavailable(
+            raise SecretUnreadable(
                 f"The secrets of workspace {workspace_id} cannot be opened: {error}; "
                 "start the server with the right MILLPOND_MASTER_KEY"
             ) from None

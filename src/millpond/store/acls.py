@@ -12,6 +12,7 @@ _SQL = load("acls")
 
 _LOCKS: Mapping[AclKind, LiteralString] = {
     "script": _SQL["lock_script"],
+    "flow": _SQL["lock_flow"],
     "resource": _SQL["lock_resource"],
     "variable": _SQL["lock_variable"],
     "group_": _SQL["lock_group_"],
@@ -19,6 +20,7 @@ _LOCKS: Mapping[AclKind, LiteralString] = {
 }
 _WRITES: Mapping[AclKind, LiteralString] = {
     "script": _SQL["write_script"],
+    "flow": _SQL["write_flow"],
     "resource": _SQL["write_resource"],
     "variable": _SQL["write_variable"],
     "group_": _SQL["write_group_"],

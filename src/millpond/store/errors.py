@@ -5,7 +5,15 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from millpond.base.errors import Conflict, InvalidInput, MillpondError, NotFound, PayloadTooLarge, Unavailable
+from millpond.base.errors import (
+    Conflict,
+    InvalidInput,
+    MillpondError,
+    NotFound,
+    PayloadTooLarge,
+    StatementBroken,
+    Unavailable,
+)
 
 _MESSAGES: dict[str, tuple[type[MillpondError], str]] = {
     "resource_path": (
@@ -43,8 +51,12 @@ def translated() -> Iterator[None]:
         raise InvalidInput(f"A value does not fit what is stored there: {error}") from error
     except asyncpg.ProgramLimitExceededError as error:
         raise PayloadTooLarge(f"The database cannot store a value of this size: {error}") from error
-    except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
+    except asyncpg.DiskFullError as error:
         raise Unavailable(f"The database has no room left: {error}") from error
+    except asyncpg.OutOfMemoryError as error:
+        raise StatementBroken(f"The database has no memory left: {error}") from error
+    except asyncpg.QueryCanceledError as error:
+        raise StatementBroken(f"The database gave up on a statement: {error}") from error
     except (
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
@@ -52,7 +64,7 @@ def translated() -> Iterator[None]:
         ConnectionError,
         TimeoutError,
     ) as error:
-        raise Unavailable(
+        raise StatementBroken(
             f"The database cannot be reached just now: {error or type(error).__name__}"
         ) from error
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:

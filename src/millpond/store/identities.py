@@ -11,7 +11,8 @@ _SQL = load("identities")
 
 
 class Credentials(NamedTuple):
-    """What was shown: exactly one of a token's digest, the secret's account, or a running job.
+    """What was shown: exactly one of a token's digest, the secret's account, or a job: one that runs, or one the instance
+    acts for, with whom that is.
 
     `job_superadmin` is the e-mail whose jobs are a superadmin's although it has no account.
     """
@@ -23,6 +24,8 @@ class Credentials(NamedTuple):
     job_workspace: str | None = None
     job_id: UUID | None = None
     lease_token: int | None = None
+    acts_as_email: str | None = None
+    acts_as: str | None = None
 
 
 class JobFacts(NamedTuple):
@@ -37,6 +40,8 @@ class JobFacts(NamedTuple):
     schedule_path: str | None
     parent_job: UUID | None
     root_job: UUID | None
+    flow_path: str | None
+    is_test: bool
 
 
 class Membership(NamedTuple):
@@ -113,4 +118,6 @@ def _job(row: Row) -> JobFacts:
         schedule_path=row["schedule_path"],
         parent_job=row["parent_job"],
         root_job=row["root_job"],
+        flow_path=row["flow_path"],
+        is_test=row["is_test"],
     )

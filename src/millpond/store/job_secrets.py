@@ -10,9 +10,14 @@ _SQL = load("job_secrets")
 
 
 class SealedSecret(NamedTuple):
-    """A secret a job has read; `number` names the row, so that a reader asks for the rows it lacks."""
+    """A secret a job has read, running as `read_as`; `number` names the row, so that a reader asks for the rows it lacks.
+
+    `read_as` is None when the job was deleted.
+    """
 
     number: int
+    job_id: UUID
+    read_as: str | None
     path: str
     sealed_value: str
 
@@ -29,7 +34,10 @@ async def list_new(
 ) -> list[SealedSecret]:
     """What the jobs have read, without the rows whose numbers are `known`."""
     rows = await transaction.fetch(_SQL["list_new"], workspace_id, job_ids, known)
-    return [SealedSecret(row["number"], row["path"], row["sealed_value"]) for row in rows]
+    return [
+        SealedSecret(row["number"], row["job_id"], row["read_as"], row["path"], row["sealed_value"])
+        for row in rows
+    ]
 
 
 async def delete_of_ended_jobs(transaction: Transaction) -> int:

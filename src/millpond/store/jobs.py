@@ -8,7 +8,7 @@ import msgspec
 
 from millpond.base.ids import hash_to_hex
 from millpond.model.actors import Actor
-from millpond.model.jobs import Job, JobFilters
+from millpond.model.jobs import FLOW_KINDS, Job, JobFilters
 from millpond.store.columns import raw
 from millpond.store.composition import Composition
 from millpond.store.pool import Row, Transaction
@@ -27,6 +27,7 @@ class JobAccess(NamedTuple):
     visible_to_owner: bool
     kind: str
     script_hash: int | None
+    is_step: bool
 
 
 class JobProgress(NamedTuple):
@@ -75,13 +76,19 @@ async def get_progress(transaction: Transaction, workspace_id: str, job_id: UUID
     if row is None:
         return None
     return JobProgress(
-        row["state"] == "running", row["percent"], row["status"], row["started"], row["memory_peak_bytes"]
+        _is_running(row), row["percent"], row["status"], row["started"], row["memory_peak_bytes"]
     )
 
 
 async def get_result(transaction: Transaction, workspace_id: str, job_id: UUID) -> StoredResult | None:
     """How a job ended; None while it has not."""
     row = await transaction.fetch_row(_SQL["get_result"], workspace_id, job_id)
+    return None if row is None else StoredResult(**{name: row[name] for name in StoredResult._fields})
+
+
+async def get_answer(transaction: Transaction, workspace_id: str, job_id: UUID) -> StoredResult | None:
+    """What a synchronous caller gets: how the job ended, or the early result of a flow; None while there is neither."""
+    row = await transaction.fetch_row(_SQL["get_answer"], workspace_id, job_id)
     return None if row is None else StoredResult(**{name: row[name] for name in StoredResult._fields})
 
 
@@ -113,6 +120,12 @@ async def read_log_tail(transaction: Transaction, workspace_id: str, job_id: UUI
     """The last characters of a log."""
     rows = await transaction.fetch(_SQL["read_log_tail"], workspace_id, job_id, characters)
     return "".join(row["content"] for row in rows)[-characters:]
+
+
+async def read_tree_logs(transaction: Transaction, workspace_id: str, root_job: UUID, most_jobs: int) -> str:
+    """The logs of a job and of all below it, joined in the order the jobs were pushed."""
+    rows = await transaction.fetch(_SQL["read_tree_logs"], workspace_id, root_job, most_jobs)
+    return "".join(row["content"] for row in rows)
 
 
 async def list_queued(
@@ -240,6 +253,11 @@ async def _fetch(
     return [_job(row, carried=filters.include_args, code=None) for row in rows]
 
 
+def _is_running(row: Row) -> bool:
+    """A flow runs from its first turn on, also while it waits."""
+    return row["state"] == "running" or (row["kind"] in FLOW_KINDS and row["started_at"] is not None)
+
+
 def _job(row: Row, *, carried: bool, code: Row | None) -> Job:
     status = row["status"]
     completed = status is not None
@@ -256,8 +274,8 @@ def _job(row: Row, *, carried: bool, code: Row | None) -> Job:
         visible_to_owner=row["visible_to_owner"],
         canceled=row["canceled_by"] is not None,
         is_flow_step=row["flow_step_id"] is not None,
-        same_worker=msgspec.UNSET if completed else False,
-        running=msgspec.UNSET if completed else row["state"] == "running",
+        same_worker=msgspec.UNSET if completed else row["same_worker"],
+        running=msgspec.UNSET if completed else _is_running(row),
         success=status in ("success", "skipped") if completed else msgspec.UNSET,
         is_skipped=status == "skipped" if completed else msgspec.UNSET,
         script_path=row["runnable_path"],

@@ -42,11 +42,13 @@ _PUSHED = (
     "flow_version",
     "raw_flow",
     "flow_path",
+    "step_place",
     "step_attempt",
     "step_index",
     "flow_branch",
     "depth",
     "same_worker",
+    "is_test",
     "cache_ttl_s",
     "delete_after_s",
     "concurrency_key",
@@ -104,15 +106,26 @@ class LeftClaim(NamedTuple):
     cancellation: Cancellation | None
     kind: str
     script_hash: int | None
+    flow_version: int | None
+    parent_job: UUID | None
+    step_place: str | None
+    step_attempt: int | None
+    step_index: int | None
 
 
 class QueuedFacts(NamedTuple):
-    """What decides how a job in the queue is cancelled."""
+    """What decides how a job in the queue is cancelled. What has a `step_attempt` is a step of its parent, a flow."""
 
     job_id: UUID
     state: str
+    has_begun: bool
     kind: str
     script_hash: int | None
+    flow_version: int | None
+    parent_job: UUID | None
+    step_place: str | None
+    step_attempt: int | None
+    step_index: int | None
 
 
 class LogChunk(NamedTuple):
@@ -127,10 +140,61 @@ class LogChunk(NamedTuple):
     content: str
 
 
+class Seat(NamedTuple):
+    """A worker that takes jobs up as they are pushed."""
+
+    worker_id: UUID
+    sandbox: str
+
+
+class Entry(NamedTuple):
+    """A job about to be pushed, and what becomes of it at once.
+
+    `starts`: it is leased to the pushing worker. `begun`: it is a flow whose first turn was this one. `ended`: status and
+    result of a job that never waits. `flow_status` is where a flow begins, JSON; None: it has not.
+    """
+
+    job: NewJob
+    starts: bool = False
+    begun: bool = False
+    ended: tuple[str, str] | None = None
+    flow_status: str | None = None
+
+
+class Lease(NamedTuple):
+    """What a worker holds of a job it was given as it was pushed."""
+
+    lease_token: int
+    scheduled_for: datetime
+
+
 async def push_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> None:
     """Put jobs into the queue, all or none; workers are woken when the transaction commits."""
-    columns = [[getattr(job, name) for job in jobs] for name in _PUSHED]
-    await transaction.execute(_SQL["push_jobs"], *columns, [lane_of(job.kind) for job in jobs])
+    await push_entries(transaction, [Entry(job) for job in jobs], None)
+
+
+async def push_entries(
+    transaction: Transaction, entries: Sequence[Entry], seat: Seat | None
+) -> dict[UUID, Lease]:
+    """Record jobs and what becomes of them at once, all or none; the leases of those that start."""
+    columns = [[getattr(entry.job, name) for entry in entries] for name in _PUSHED]
+    rows = await transaction.fetch(
+        _SQL["push_jobs"],
+        *columns,
+        [lane_of(entry.job.kind) for entry in entries],
+        seat.worker_id if seat else None,
+        seat.sandbox if seat else None,
+        [entry.starts for entry in entries],
+        [entry.begun for entry in entries],
+        [entry.ended[0] if entry.ended else None for entry in entries],
+        [entry.ended[1] if entry.ended else None for entry in entries],
+        [entry.flow_status for entry in entries],
+    )
+    return {
+        row["job_id"]: Lease(row["lease_token"], row["scheduled_for"])
+        for row in rows
+        if row["job_id"] is not None
+    }
 
 
 async def claim_jobs(
@@ -147,7 +211,9 @@ async def claim_jobs(
     return [Claim(**{name: row[name] for name in _CLAIMED}) for row in rows]
 
 
-async def next_due(transaction: Transaction, lane: Lane, tags: list[str] | None, pin: str) -> float | None:
+async def next_due(
+    transaction: Transaction, lane: Lane, tags: list[str] | None, pin: str | None
+) -> float | None:
     """Seconds until the next waiting job is due, negative when it is overdue; None when none waits."""
     return cast("float | None", await transaction.fetch_value(_SQL["next_due"], lane, tags, pin))
 
@@ -174,7 +240,12 @@ async def complete_jobs(transaction: Transaction, completions: Sequence[Completi
 async def lock_tree(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[QueuedFacts]:
     """What is in the queue of a job and of all below it, held until the transaction ends."""
     rows = await transaction.fetch(_SQL["lock_tree"], workspace_id, job_id)
-    return [QueuedFacts(row["job_id"], row["state"], row["kind"], row["script_hash"]) for row in rows]
+    return [QueuedFacts(**{name: row[name] for name in QueuedFacts._fields}) for row in rows]
+
+
+async def lock_flows_around(transaction: Transaction, workspace_id: str, job_id: UUID) -> None:
+    """Hold the flows in and directly above a tree of jobs: what is said to them must come before their jobs are held."""
+    await transaction.fetch(_SQL["lock_flows_around"], workspace_id, job_id)
 
 
 async def end_canceled(
@@ -182,6 +253,11 @@ async def end_canceled(
 ) -> None:
     """End a job in the queue, whether it waits or runs."""
     await transaction.execute(_SQL["end_canceled"], workspace_id, job_id, result, why.by, why.reason)
+
+
+async def end_unreadable(transaction: Transaction, workspace_id: str, job_id: UUID, result: str) -> None:
+    """End a flow job that cannot go on, wherever it waits."""
+    await transaction.execute(_SQL["end_unreadable"], workspace_id, job_id, result)
 
 
 async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation) -> bool:
@@ -273,6 +349,11 @@ async def claims_of(
             _cancellation(row["canceled_by"], row["canceled_reason"]),
             row["kind"],
             row["script_hash"],
+            row["flow_version"],
+            row["parent_job"],
+            row["step_place"],
+            row["step_attempt"],
+            row["step_index"],
         )
         for row in await transaction.fetch(_SQL["claims_of"], worker_id, lease_tokens)
     ]

@@ -117,6 +117,13 @@ def script_of(workspace_id: str, row: Row) -> Script:
         priority=settings.priority or msgspec.UNSET,
         envs=settings.envs or msgspec.UNSET,
         on_behalf_of_email=settings.on_behalf_of_email or msgspec.UNSET,
+        cache_ttl=settings.cache_ttl or msgspec.UNSET,
+        concurrent_limit=settings.concurrent_limit or msgspec.UNSET,
+        concurrency_time_window_s=settings.concurrency_time_window_s or msgspec.UNSET,
+        concurrency_key=settings.concurrency_key or msgspec.UNSET,
+        delete_after_use=settings.delete_after_use or msgspec.UNSET,
+        delete_after_secs=msgspec.UNSET if settings.delete_after_secs is None else settings.delete_after_secs,
+        visible_to_runner_only=settings.visible_to_runner_only or msgspec.UNSET,
         labels=row["labels"] or msgspec.UNSET,
     )
 
@@ -167,5 +174,11 @@ def candidate_of(row: Row) -> Candidate:
         no_main=row["no_main"],
         labels=row["labels"] or [],
         extra_perms=perms(row["extra_perms"]),
+        cache_ttl=settings.cache_ttl,
+        concurrent_limit=settings.concurrent_limit,
+        concurrency_time_window_s=settings.concurrency_time_window_s,
+        concurrency_key=settings.concurrency_key,
+        delete_after_s=settings.deletes_after_s,
+        visible_to_runner_only=bool(settings.visible_to_runner_only),
     )
     return Candidate(script, row["lock_error_logs"], row["deleted"])

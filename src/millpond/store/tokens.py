@@ -10,10 +10,21 @@ _SQL = load("tokens")
 
 
 async def insert_token(
-    transaction: Transaction, token_hash: bytes, prefix: str, email: str, new: NewToken
+    transaction: Transaction,
+    token_hash: bytes,
+    prefix: str,
+    email: str,
+    new: NewToken,
+    *,
+    asked_with: bytes | None,
+    longest: timedelta | None,
 ) -> bool:
-    """Keep a token; False when the e-mail has no account."""
-    values = (token_hash, prefix, email, "token", new.label, new.workspace_id, new.scopes, new.expiration)
+    """Keep a token; False when the e-mail has no account.
+
+    It ends no later than the token with the digest `asked_with`, and no later than `longest` from now.
+    """
+    about = (new.label, new.workspace_id, new.scopes, new.expiration)
+    values = (token_hash, prefix, email, "token", *about, asked_with, longest)
     return await transaction.execute(_SQL["insert_token"], *values) == 1
 
 

@@ -25,6 +25,9 @@ def state_path(claim: Claim) -> str:
         kind=claim.kind,
         path=claim.runnable_path,
         schedule_path=claim.schedule_path,
+        flow_path=claim.flow_path,
+        step_id=claim.flow_step_id,
+        is_test=claim.is_test,
     )
 
 
@@ -57,7 +60,7 @@ def job_environment(
         "WM_FLOW_JOB_ID": flow,
         "WM_ROOT_FLOW_JOB_ID": str(root) if root and claim.flow_step_id else "",
         "WM_ROOT_JOB_ID": str(root or claim.job_id),
-        "WM_FLOW_PATH": "",
+        "WM_FLOW_PATH": claim.flow_path or "",
         "WM_FLOW_STEP_ID": claim.flow_step_id or "",
         "WM_SCHEDULE_PATH": claim.schedule_path or "",
         "WM_SCHEDULED_FOR": _seconds(claim.scheduled_for),

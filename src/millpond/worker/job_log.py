@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Callable
+from uuid import UUID
 
 from millpond.model.jobs import Claim
 from millpond.store.queue import LogChunk
@@ -18,7 +19,8 @@ class JobLog:
     def __init__(self, claim: Claim, cap_bytes: int, on_output: Callable[["JobLog"], None]) -> None:
         self.claim = claim
         self.mask = Mask()
-        self.secret_numbers: list[int] = []
+        self.lineage = frozenset(job for job in (claim.job_id, claim.parent_job, claim.root_job) if job)
+        self.known_secrets: dict[int, UUID] = {}
         self._on_output = on_output
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._room_bytes = cap_bytes
@@ -56,14 +58,27 @@ class JobLog:
         """Whether something waits to be stored."""
         return bool(self._text or self._stream or self._partial)
 
-    def take_chunks(self, *, last: bool) -> list[LogChunk]:
-        """What is ready to be stored, masked; with `last`, everything there is."""
+    @property
+    def mark(self) -> int:
+        """How far the log's text has come, for `take_chunks`."""
+        return len(self._text)
+
+    def is_past(self, mark: int) -> bool:
+        """Whether text came after the mark."""
+        return len(self._text) > mark
+
+    def take_chunks(self, *, last: bool, mark: int | None = None) -> list[LogChunk]:
+        """What is ready to be stored, masked: log text up to `mark`; with `last`, everything there is.
+
+        Text after the mark may hold secrets the mask has not been told of.
+        """
         if last:
             self._take(self._decoder.decode(b"", final=True))
             self._end_stream_line()
-        text = "".join(self._text)
+        end = len(self._text) if last or mark is None else mark
+        text, later = "".join(self._text[:end]), self._text[end:]
         held = 0 if last else self.mask.held_back(text)
-        self._text = [text[len(text) - held :]] if held else []
+        self._text = [text[len(text) - held :], *later] if held else later
         ready = self.mask.apply(text[: len(text) - held])
         chunks = [
             self._chunk("log", ready[start : start + CHUNK_CHARACTERS])

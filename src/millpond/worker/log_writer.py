@@ -7,6 +7,7 @@ from uuid import UUID
 
 from millpond.base.errors import MillpondError, Unavailable
 from millpond.base.log import get_logger
+from millpond.model.jobs import Claim
 from millpond.services.queue import Queue
 from millpond.services.secrets_seen import SeenSecret
 from millpond.store.queue import LogChunk
@@ -16,6 +17,7 @@ log = get_logger()
 
 FLUSH_EVERY_SECS = 0.05
 RETRY_SECS = 0.5
+CHARACTERS_A_WRITE = 8 * 1024 * 1024
 
 SecretsSeen = Callable[[str, list[UUID], list[int]], Awaitable[list[SeenSecret]]]
 
@@ -43,7 +45,7 @@ class LogWriter:
             await asyncio.sleep(FLUSH_EVERY_SECS)
             self._woken.clear()
             try:
-                await self._flush(list(self._waiting), last=False)
+                await self.flush(list(self._waiting))
             except MillpondError as error:
                 log.warning("log_flush_failed", error=error.message)
                 self._woken.set()
@@ -56,45 +58,77 @@ class LogWriter:
         """
         await self._flush([job_log], last=True, learn=secrets_matter or job_log.has_output)
 
+    async def flush(self, logs: list[JobLog]) -> None:
+        """Store what the logs hold ready, masked. Raises what the database raises; nothing is lost by it."""
+        await self._flush(logs, last=False)
+
     async def _flush(self, logs: list[JobLog], *, last: bool, learn: bool = True) -> None:
         # One writer at a time: chunks of a log are numbered when they are taken.
         async with self._writing:
+            # What is printed while the notes are read may hold a secret noted after that: it waits for the next round.
+            marks = [job_log.mark for job_log in logs]
             if learn:
                 await self._learn_secrets(logs)
-            for job_log in logs:
-                self._waiting.pop(job_log, None)
-                self._unsent += job_log.take_chunks(last=last)
+            for job_log, mark in zip(logs, marks, strict=True):
+                if last or not job_log.is_past(mark):
+                    self._waiting.pop(job_log, None)
+                self._unsent += job_log.take_chunks(last=last, mark=mark)
             await self._send()
 
     async def _send(self) -> None:
-        if not self._unsent:
-            return
-        try:
-            await self._queue.append_logs(self._unsent)
-        except Unavailable:
-            raise
-        except MillpondError as error:
-            # Kept, it would stand in the way of every other job's log for ever.
-            log.error("log_chunks_refused", chunks=len(self._unsent), error=error.message)
-        self._unsent = []
+        while self._unsent:
+            part = self._unsent[: _count_within(self._unsent, CHARACTERS_A_WRITE)]
+            try:
+                await self._queue.append_logs(part)
+            except Unavailable:
+                raise
+            except MillpondError as error:
+                # Kept, it would stand in the way of every other job's log for ever.
+                log.error("log_chunks_refused", chunks=len(part), error=error.message)
+            del self._unsent[: len(part)]
 
     async def _learn_secrets(self, logs: list[JobLog]) -> None:
         by_workspace: dict[str, list[JobLog]] = defaultdict(list)
         for job_log in logs:
             by_workspace[job_log.claim.workspace_id].append(job_log)
         for workspace_id, members in by_workspace.items():
-            known = [number for member in members for number in member.secret_numbers]
-            seen = await self._secrets_seen(workspace_id, _readers(members), known)
-            # Jobs that print at the same moment mask each other's secrets too: harmless, and one query for all.
+            # One query for all. What a job has read is masked in its own log and those of its children, in no other.
+            jobs = list(frozenset().union(*(member.lineage for member in members)))
+            seen = await self._secrets_seen(workspace_id, jobs, _known_to_all(members))
             for member in members:
-                member.secret_numbers += [secret.number for secret in seen]
-                member.mask.add(secret.value for secret in seen)
+                noted = [secret for secret in seen if secret.job_id in member.lineage]
+                member.known_secrets.update((secret.number, secret.job_id) for secret in noted)
+                member.mask.add(secret.value for secret in noted if _may_tell(member.claim, secret))
 
 
-def _readers(logs: list[JobLog]) -> list[UUID]:
-    """The jobs, and those above them: what a parent has read is masked in what its children print."""
-    ids: dict[UUID | None, None] = {}
+def _may_tell(claim: Claim, secret: SeenSecret) -> bool:
+    """Whether a log may be masked with a secret, which tells who guesses right.
+
+    Anyone may name a job they can see as the parent of their own: it must have been that job, or whom it runs as, that
+    started this one. Steps of flows are started by the engine alone.
+    """
+    if secret.job_id == claim.job_id or claim.flow_step_id is not None:
+        return True
+    return secret.read_as in (f"u/{claim.created_by}", claim.permissioned_as)
+
+
+def _known_to_all(logs: list[JobLog]) -> list[int]:
+    """The notes that every log among these knows in which their secrets are masked."""
+    known: dict[int, UUID] = {}
     for job_log in logs:
-        claim = job_log.claim
-        ids.update(dict.fromkeys((claim.job_id, claim.parent_job, claim.root_job)))
-    return [job_id for job_id in ids if job_id is not None]
+        known.update(job_log.known_secrets)
+    return [
+        number
+        for number, job_id in known.items()
+        if all(number in job_log.known_secrets for job_log in logs if job_id in job_log.lineage)
+    ]
+
+
+def _count_within(chunks: list[LogChunk], characters: int) -> int:
+    """How many chunks go out together: at least one, and no more than make up so many characters."""
+    total = 0
+    for count, chunk in enumerate(chunks):
+        total += len(chunk.content)
+        if total > characters and count:
+            return count
+    return len(chunks)

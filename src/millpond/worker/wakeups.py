@@ -1,6 +1,7 @@
 """What wakes a worker: jobs pushed, and cancellations asked for. Losing one costs time, never a job."""
 
 import asyncio
+from typing import get_args
 
 from millpond.model.jobs import Lane
 from millpond.store.pool import Database
@@ -11,7 +12,7 @@ class Wakeups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lanes: dict[str, asyncio.Event] = {"process": asyncio.Event(), "inline": asyncio.Event()}
+        self._lanes: dict[str, asyncio.Event] = {lane: asyncio.Event() for lane in get_args(Lane)}
         self.cancellation = asyncio.Event()
 
     def event(self, lane: Lane) -> asyncio.Event:

@@ -11,24 +11,25 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 from uuid import UUID, uuid4
-
-import msgspec
 
 from millpond import __version__
 from millpond.base.errors import MillpondError, Unavailable
 from millpond.base.log import get_logger
 from millpond.base.settings import Settings
-from millpond.model.jobs import INLINE_KINDS, Claim, Completion, Lane
-from millpond.model.results import error_result
+from millpond.model.jobs import FLOW_KINDS, INLINE_KINDS, Claim, Lane
 from millpond.runtimes.contract import Runtime
+from millpond.services.flow_runs.performing import Bench
+from millpond.services.flow_runs.runner import FlowRunner, Turned
 from millpond.services.queue import Queue
-from millpond.store.queue import HeldJob, WorkerRegistration
-from millpond.worker.batching import Batcher
+from millpond.store.queue import HeldJob, Seat, WorkerRegistration
+from millpond.worker.completion_writer import CompletionWriter
 from millpond.worker.execution import Ending, Executor, inline_completion, masked
 from millpond.worker.job_log import JobLog
 from millpond.worker.log_writer import LogWriter
 from millpond.worker.running import RunningJob
+from millpond.worker.shared_directories import SharedDirectories, pin_of
 from millpond.worker.wakeups import Wakeups
 
 log = get_logger()
@@ -37,9 +38,11 @@ HEARTBEAT_SECS = 2.0
 LONGEST_IDLE_SECS = 5.0
 SHORTEST_IDLE_SECS = 0.05
 INLINE_SLOTS = 400
-COMPLETIONS_A_WRITE = 200
+FLOW_SLOTS = 100
 RETRY_SECS = 0.5
 ABANDON_SECS = 10.0
+
+Written = TypeVar("Written")
 
 
 class Worker:
@@ -50,9 +53,11 @@ class Worker:
         settings: Settings,
         queue: Queue,
         executor: Executor,
+        flows: FlowRunner,
         logs: LogWriter,
         wakeups: Wakeups,
         runtimes: Sequence[Runtime],
+        shared_directories: SharedDirectories,
         *,
         name: str,
         sandbox: str,
@@ -61,12 +66,14 @@ class Worker:
         self._settings = settings
         self._queue = queue
         self._executor = executor
+        self._flows = flows
         self._logs = logs
         self._wakeups = wakeups
         self._runtimes = runtimes
+        self._shared_directories = shared_directories
         self._name = name
         self._sandbox = sandbox
-        self._pin = f"{name}@{socket.gethostname()}"
+        self._pin = pin_of(name)
         self._held: dict[int, Claim] = {}
         self._unknown_since: dict[int, float] = {}
         self._all_ended = asyncio.Event()
@@ -74,9 +81,7 @@ class Worker:
         self._running: dict[int, RunningJob] = {}
         self._stopping = asyncio.Event()
         self._jobs_done = 0
-        self._completions: Batcher[Completion, bool] = Batcher(
-            self._complete, most=COMPLETIONS_A_WRITE, name="complete jobs"
-        )
+        self._completions = CompletionWriter(queue)
 
     def stop(self) -> None:
         """Begin to drain."""
@@ -98,6 +103,7 @@ class Worker:
             await self._queue.unregister(self.id)
         finally:
             # Also after a failure: the processes it keeps warm must not outlive it.
+            await self._flows.aclose()
             for runtime in self._runtimes:
                 await runtime.aclose()
         log.info("worker_stopped", worker_id=str(self.id), jobs_done=self._jobs_done)
@@ -108,12 +114,14 @@ class Worker:
                 side.create_task(self._logs.run(), name="write logs"),
                 side.create_task(self._wakeups.run(), name="listen for wake-ups"),
                 side.create_task(self._beat(), name="heartbeat"),
+                side.create_task(self._shared_directories.run(), name="shared directories"),
             ]
             async with asyncio.TaskGroup() as lanes:
                 lanes.create_task(
                     self._serve_lane("process", self._settings.effective_slots), name="lane process"
                 )
                 lanes.create_task(self._serve_lane("inline", INLINE_SLOTS), name="lane inline")
+                lanes.create_task(self._serve_lane("flow", FLOW_SLOTS), name="lane flow")
             await self._drain()
             for task in tasks:
                 task.cancel()
@@ -166,71 +174,76 @@ class Worker:
         self._all_ended.clear()
 
     async def _run_job(self, claim: Claim) -> None:
-        try:
-            await self._run_claim(claim)
-        except Exception as error:  # the door of a job's run: the heartbeat gives back what was not completed
-            log.error("job_not_completed", job_id=str(claim.job_id), exc_info=error)
-        finally:
-            del self._held[claim.lease_token]
-            if not self._held:
-                self._all_ended.set()
+        """Run a job, and in its slot the step of its flow that comes next, and so on."""
+        following: Claim | None = claim
+        while following is not None:
+            claim, following = following, None
+            try:
+                following = await self._run_claim(claim)
+            except Exception as error:  # the door of a run: the heartbeat gives back what was not completed
+                log.error("job_not_completed", job_id=str(claim.job_id), exc_info=error)
+            finally:
+                del self._held[claim.lease_token]
+                if following is not None:
+                    self._hold(following)
+                if not self._held:
+                    self._all_ended.set()
 
-    async def _run_claim(self, claim: Claim) -> None:
+    async def _run_claim(self, claim: Claim) -> Claim | None:
+        if claim.kind in FLOW_KINDS:
+            turned = await self._until_reached(lambda: self._flows.claimed(claim, self._bench()))
+            return self._went_on(claim, turned)
         if claim.kind in INLINE_KINDS:
-            await self._store(Ending(inline_completion(claim)))
-            return
+            return await self._store(Ending(inline_completion(claim)))
         output = JobLog(claim, self._settings.job_log_bytes, self._logs.wake)
         task = asyncio.create_task(self._executor.run(claim, output), name=f"run {claim.job_id}")
         running = self._running[claim.lease_token] = RunningJob(claim, task)
         try:
             ending = await running.ended()
-            if ending is not None:
-                await self._end(ending, output)
+            return None if ending is None else await self._end(ending, output)
         finally:
             del self._running[claim.lease_token]
 
-    async def _end(self, ending: Ending, output: JobLog) -> None:
+    async def _end(self, ending: Ending, output: JobLog) -> Claim | None:
         failed = ending.completion.status == "failure"
         await self._until_reached(lambda: self._logs.finish(output, secrets_matter=failed))
-        await self._store(ending._replace(completion=masked(ending.completion, output)))
+        return await self._store(ending._replace(completion=masked(ending.completion, output)))
 
-    async def _store(self, ending: Ending) -> None:
-        completion = ending.completion
-        try:
-            await self._until_reached(lambda: self._store_once(ending))
-        except MillpondError as error:
-            # The database refuses the result itself: the job ends by name instead of being run again and again.
-            result = error_result("ResultNotStored", f"The result cannot be stored: {error.message}")
-            refused = msgspec.structs.replace(completion, status="failure", result=result, labels=None)
-            failed = Ending(refused, lock_error=error.message)
-            await self._until_reached(lambda: self._store_once(failed))
+    async def _store(self, ending: Ending) -> Claim | None:
+        """Record how a job ended; the step of its flow that the worker holds from now on, if any."""
+        claim = ending.completion.claim
+        following = None
+        if claim.flow_step_id is None or claim.parent_job is None:
+            await self._completions.store(ending)
+        else:
+            turned = await self._completions.store_by(ending, self._end_step)
+            following = self._went_on(claim, turned)
         self._jobs_done += 1
+        return following
 
-    async def _store_once(self, ending: Ending) -> None:
-        if ending.completion.claim.kind == "dependencies":
-            await self._queue.complete_lock(ending.completion, ending.lock, ending.lock_error)
-            return
-        try:
-            await self._completions.submit(ending.completion)
-        except Unavailable:
-            raise
-        except MillpondError:
-            # One bad result fails the whole batch it was in: each tries again alone.
-            await self._queue.complete([ending.completion])
+    async def _end_step(self, ending: Ending) -> Turned:
+        return await self._flows.step_ended(ending.completion, self._bench())
 
-    async def _complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
-        done = await self._queue.complete(completions)
-        return [completion.claim.job_id in done for completion in completions]
+    def _went_on(self, claim: Claim, turned: Turned) -> Claim | None:
+        for flow_job in turned.ended_sharing:
+            self._shared_directories.released(claim.workspace_id, flow_job)
+        return turned.following
 
-    async def _until_reached(self, write: Callable[[], Awaitable[object]]) -> None:
+    def _bench(self) -> Bench:
+        return Bench(
+            Seat(self.id, self._sandbox),
+            self._pin,
+            self._settings.tags or None,
+            open=not self._stopping.is_set(),
+        )
+
+    async def _until_reached(self, write: Callable[[], Awaitable[Written]]) -> Written:
         while True:
             try:
-                await write()
+                return await write()
             except Unavailable as error:
                 log.warning("database_unreachable", error=error.message)
                 await asyncio.sleep(RETRY_SECS)
-            else:
-                return
 
     async def _beat(self) -> None:
         while True:

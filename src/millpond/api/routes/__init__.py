@@ -6,7 +6,11 @@ from litestar.types import ControllerRouterHandler
 from millpond.api.routes import (
     accounts,
     acls,
+    approvals,
     auth,
+    flow_runs,
+    flow_user_states,
+    flows,
     folders,
     groups,
     instance,
@@ -26,6 +30,11 @@ def all_workspace_routers() -> list[Router]:
     """Routes below `/w/{workspace}`."""
     return [
         acls.router,
+        approvals.public_router,
+        approvals.router,
+        flow_runs.router,
+        flow_user_states.router,
+        flows.router,
         folders.router,
         groups.router,
         jobs.metrics_router,

@@ -42,10 +42,10 @@ async def set_password(
 
 @post("/tokens/create", opt=accepts(NewToken))
 async def create_token(
-    account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody
+    request: AnyRequest, account: NamedDependency[Account], accounts: NamedDependency[Accounts], body: RawBody
 ) -> Response[str]:
-    """Create a token: its text, shown this once."""
-    answer = created(await accounts.create_token(account, decode(body, NewToken)))
+    """Create a token: its text, shown this once. It ends with the token that asks, and after a day if that is a job's."""
+    answer = created(await accounts.create_token(account, decode(body, NewToken), token_of(request)))
     answer.headers["cache-control"] = "no-store"
     return answer
 

@@ -7,6 +7,7 @@ from litestar.params import FromPath, RawBody
 
 from millpond.api.auth import SESSION_COOKIE, AnyRequest, token_of
 from millpond.api.bodies import decode, text
+from millpond.api.head_requests import ACTS
 from millpond.api.openapi import accepts
 from millpond.model.accounts import Login
 from millpond.services.accounts import SESSION_LIFETIME, Accounts
@@ -38,7 +39,7 @@ async def logout(request: AnyRequest, accounts: NamedDependency[Accounts]) -> Re
     return answer
 
 
-@get("/link/{secret:str}", status_code=302)
+@get("/link/{secret:str}", status_code=302, opt=ACTS)
 async def redeem_link(
     request: AnyRequest, accounts: NamedDependency[Accounts], secret: FromPath[str]
 ) -> Response[str]:

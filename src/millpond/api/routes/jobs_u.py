@@ -9,11 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, RawBody
 
 from millpond.api.bodies import decode, json_bytes, json_of, text
-from millpond.api.event_streams import poll, stream_of
+from millpond.api.event_streams import Updates, poll, stream_of
 from millpond.api.openapi import accepts, answers
 from millpond.model.actors import Actor
 from millpond.model.jobs import Job, JobResultMaybe, JobTiming, JobUpdate
 from millpond.services.cancellations import Cancellations
+from millpond.services.flow_views import FlowViews
 from millpond.services.jobs import JobCursor, Jobs
 
 AnyRequest = Request[Any, Any, Any]
@@ -29,20 +30,41 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True):
 async def get_job(
     actor: NamedDependency[Actor],
     jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
     job_id: FromPath[UUID],
     no_logs: FromQuery[bool] = False,
     no_code: FromQuery[bool] = False,
 ) -> Response[bytes]:
     """One job."""
-    return json_of(await jobs.get(actor, job_id, no_logs=no_logs, no_code=no_code))
+    job = await flow_views.described(actor, await jobs.get(actor, job_id, no_logs=no_logs, no_code=no_code))
+    return json_of(msgspec.structs.replace(job, raw_flow=msgspec.UNSET) if no_code else job)
 
 
 @get("/completed/get/{job_id:uuid}", opt=answers(Job))
 async def get_completed(
-    actor: NamedDependency[Actor], jobs: NamedDependency[Jobs], job_id: FromPath[UUID]
+    actor: NamedDependency[Actor],
+    jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
+    job_id: FromPath[UUID],
 ) -> Response[bytes]:
     """One job that has ended."""
-    return json_of(await jobs.get_completed(actor, job_id))
+    return json_of(await flow_views.described(actor, await jobs.get_completed(actor, job_id)))
+
+
+@get("/get_flow_debug_info/{flow_job:uuid}", opt=answers(dict[str, Job]))
+async def get_flow_debug_info(
+    actor: NamedDependency[Actor], flow_views: NamedDependency[FlowViews], flow_job: FromPath[UUID]
+) -> Response[bytes]:
+    """The latest job of each step of a flow, by the step's id."""
+    return json_of(await flow_views.debug_info(actor, flow_job))
+
+
+@get("/get_flow_all_logs/{flow_job:uuid}")
+async def get_flow_all_logs(
+    actor: NamedDependency[Actor], flow_views: NamedDependency[FlowViews], flow_job: FromPath[UUID]
+) -> Response[str]:
+    """What all steps of a flow printed, at any depth."""
+    return text(await flow_views.all_logs(actor, flow_job))
 
 
 @get("/completed/get_result/{job_id:uuid}")
@@ -115,6 +137,7 @@ def _cursor(
 async def get_update(
     actor: NamedDependency[Actor],
     jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
     job_id: FromPath[UUID],
     running: FromQuery[bool] = False,
     log_offset: FromQuery[int] = 0,
@@ -124,13 +147,14 @@ async def get_update(
 ) -> Response[bytes]:
     """What changed since the offsets; held back a little while nothing does."""
     cursor = _cursor(running, log_offset, stream_offset, get_progress, no_logs)
-    return json_of(await poll(jobs, actor, job_id, cursor))
+    return json_of(await poll(Updates(jobs, flow_views, actor, job_id), cursor))
 
 
 @get("/getupdate_sse/{job_id:uuid}")
 async def get_update_stream(
     actor: NamedDependency[Actor],
     jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
     job_id: FromPath[UUID],
     running: FromQuery[bool] = False,
     log_offset: FromQuery[int] = 0,
@@ -141,7 +165,7 @@ async def get_update_stream(
 ) -> Response[Any]:
     """What changes, as an event stream."""
     cursor = _cursor(running, log_offset, stream_offset, get_progress, no_logs)
-    return stream_of(jobs, actor, job_id, cursor, only_result=only_result)
+    return stream_of(Updates(jobs, flow_views, actor, job_id), cursor, only_result=only_result)
 
 
 @post(
@@ -167,6 +191,8 @@ router = Router(
     route_handlers=[
         get_job,
         get_completed,
+        get_flow_all_logs,
+        get_flow_debug_info,
         get_result,
         get_result_maybe,
         get_timing,

@@ -1,7 +1,5 @@
 """`/w/{workspace}/jobs/run…`: starting jobs, and waiting for them."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,57 +10,20 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath, RawBody
 
 from millpond.api.arguments import event_json, read_arguments
-from millpond.api.auth import uses_session
 from millpond.api.bodies import check_json_text, created, decode, json_of, path_of
-from millpond.api.disconnects import while_connected
-from millpond.api.event_streams import stream_of
+from millpond.api.event_streams import Updates, stream_of
+from millpond.api.launching import WAITED, Waiter, guard_started_by_link, options_of
 from millpond.api.openapi import accepts, may_answer
-from millpond.api.outcomes import answer_of
-from millpond.base.errors import InvalidInput, NotAuthenticated
+from millpond.base.errors import InvalidInput
 from millpond.base.ids import ScriptHash, hash_from_hex
-from millpond.base.settings import Settings
 from millpond.model.actors import Actor
 from millpond.model.carried import empty_object
 from millpond.model.jobs import Preview
-from millpond.services.cancellations import Cancellations
+from millpond.services.flow_views import FlowViews
 from millpond.services.jobs import Jobs
-from millpond.services.launches import PREVIEW, Launches, LaunchOptions
+from millpond.services.launch_options import PREVIEW
+from millpond.services.launches import Launches
 from millpond.services.scripts import RunnableScript
-from millpond.services.waiting import CompletionWatch
-
-WAITED = {422: "The job failed; its error, as JSON.", 504: "It did not end in time; it goes on."}
-
-UNSUPPORTED = ("retry", "cache_ttl", "suspended_mode", "memory_id")
-
-
-def options_of(query: Mapping[str, str], *, preprocess: bool = False) -> LaunchOptions:
-    """The launch options of a query string. Raises InvalidInput naming the value that does not fit."""
-    for name in UNSUPPORTED:
-        if query.get(name):
-            raise InvalidInput(f"Query parameter {name!r} is not supported for this run")
-    known = {name: value for name, value in query.items() if value != ""}
-    try:
-        scheduled_for = msgspec.convert(known.get("scheduled_for"), datetime | None, strict=False)
-        options = LaunchOptions(
-            job_id=msgspec.convert(known.get("job_id"), UUID | None),
-            scheduled_for=scheduled_for and _with_zone(scheduled_for),
-            scheduled_in_secs=msgspec.convert(known.get("scheduled_in_secs"), int | None, strict=False),
-            parent_job=msgspec.convert(known.get("parent_job"), UUID | None),
-            root_job=msgspec.convert(known.get("root_job"), UUID | None),
-            tag=known.get("tag"),
-            timeout_s=msgspec.convert(known.get("timeout"), int | None, strict=False),
-            queue_limit=msgspec.convert(known.get("queue_limit"), int | None, strict=False),
-            invisible_to_owner=known.get("invisible_to_owner", "").lower() == "true",
-            trigger_kind="webhook" if preprocess else None,
-            preprocess=preprocess,
-        )
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"A query parameter of the run does not fit: {error}") from None
-    return options
-
-
-def _with_zone(instant: datetime) -> datetime:
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def script_hash_of(text: str) -> ScriptHash:
@@ -71,15 +32,6 @@ def script_hash_of(text: str) -> ScriptHash:
     if found is None:
         raise InvalidInput(f"{text!r} is no script hash: it has 16 hex digits")
     return found
-
-
-def guard_started_by_link(request: Request[Any, Any, Any]) -> None:
-    """Refuse a run that a foreign page starts with the visitor's session, by a link say. Raises NotAuthenticated.
-
-    Some run endpoints answer GET, so that they can be called from where only an address can be given: with a token.
-    """
-    if uses_session(request) and request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise NotAuthenticated("a page of another site may not start runs with your session")
 
 
 async def _launch(
@@ -131,24 +83,6 @@ async def run_preview(
     return created(str(await launches.run_preview(actor, decode(body, Preview), options)))
 
 
-async def _wait(
-    request: Request[Any, Any, Any],
-    actor: Actor,
-    completions: CompletionWatch,
-    cancellations: Cancellations,
-    settings: Settings,
-    job_id: UUID,
-    launched: str,
-) -> Response[bytes]:
-    stored = await while_connected(
-        request, completions.wait(actor, job_id, launched, settings.wait_result_secs)
-    )
-    if stored is None:
-        await cancellations.abandon(actor, job_id, launched)
-        return Response(b"", status_code=499)
-    return answer_of(stored)
-
-
 @route(
     "/run_wait_result/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST], opt=may_answer(WAITED)
 )
@@ -156,15 +90,13 @@ async def run_wait_by_path(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
     launches: NamedDependency[Launches],
-    completions: NamedDependency[CompletionWatch],
-    cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings],
+    waiter: NamedDependency[Waiter],
     path: FromPath[str],
 ) -> Response[bytes]:
     """Start the deployed script at a path and answer with its result."""
     script = await launches.script_by_path(actor, path_of(path))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id, f"scripts:{script.path}")
+    return await waiter.wait(request, actor, job_id, f"scripts:{script.path}")
 
 
 @route(
@@ -176,15 +108,13 @@ async def run_wait_by_hash(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
     launches: NamedDependency[Launches],
-    completions: NamedDependency[CompletionWatch],
-    cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings],
+    waiter: NamedDependency[Waiter],
     script_hash: FromPath[str],
 ) -> Response[bytes]:
     """Start one version of a script and answer with its result."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     job_id = await _launch(request, actor, launches, script)
-    return await _wait(request, actor, completions, cancellations, settings, job_id, f"scripts:{script.path}")
+    return await waiter.wait(request, actor, job_id, f"scripts:{script.path}")
 
 
 @post(
@@ -196,15 +126,13 @@ async def run_wait_preview(
     request: Request[Any, Any, Any],
     actor: NamedDependency[Actor],
     launches: NamedDependency[Launches],
-    completions: NamedDependency[CompletionWatch],
-    cancellations: NamedDependency[Cancellations],
-    settings: NamedDependency[Settings],
+    waiter: NamedDependency[Waiter],
     body: RawBody,
 ) -> Response[bytes]:
     """Start code that is not deployed and answer with its result."""
     preview = decode(body, Preview)
     job_id = await launches.run_preview(actor, preview, options_of(request.query_params))
-    return await _wait(request, actor, completions, cancellations, settings, job_id, PREVIEW)
+    return await waiter.wait(request, actor, job_id, PREVIEW)
 
 
 @route("/run_and_stream/p/{path:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
@@ -213,12 +141,13 @@ async def run_and_stream_by_path(
     actor: NamedDependency[Actor],
     launches: NamedDependency[Launches],
     jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
     path: FromPath[str],
 ) -> Response[Any]:
     """Start the deployed script at a path and stream its updates."""
     script = await launches.script_by_path(actor, path_of(path))
     job_id = await _launch(request, actor, launches, script)
-    return stream_of(jobs, actor, job_id, only_result=True)
+    return stream_of(Updates(jobs, flow_views, actor, job_id), only_result=True)
 
 
 @route("/run_and_stream/h/{script_hash:str}", http_method=[HttpMethod.GET, HttpMethod.POST])
@@ -227,12 +156,13 @@ async def run_and_stream_by_hash(
     actor: NamedDependency[Actor],
     launches: NamedDependency[Launches],
     jobs: NamedDependency[Jobs],
+    flow_views: NamedDependency[FlowViews],
     script_hash: FromPath[str],
 ) -> Response[Any]:
     """Start one version of a script and stream its updates."""
     script = await launches.script_by_hash(actor, script_hash_of(script_hash))
     job_id = await _launch(request, actor, launches, script)
-    return stream_of(jobs, actor, job_id, only_result=True)
+    return stream_of(Updates(jobs, flow_views, actor, job_id), only_result=True)
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):

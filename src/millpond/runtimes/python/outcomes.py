@@ -31,6 +31,16 @@ def timed_out(execution: Execution, end: JobEnd) -> Outcome:
     return _failed(message, execution, end)
 
 
+def not_ended(execution: Execution, waited_seconds: float) -> Outcome:
+    """The run's time was over, and its process outlives being killed; nothing is known of its end."""
+    seconds = execution.limits.timeout.total_seconds()
+    message = (
+        f"Job timed out after {seconds:g} s, the limit for this run; its process was killed and had not ended "
+        f"{waited_seconds:g} s later"
+    )
+    return failed(message, execution.env.get("WM_FLOW_STEP_ID"))
+
+
 def from_end(end: JobEnd, result_file: int, execution: Execution) -> Outcome:
     """What the run amounts to. The file is the script's to write: nothing in it is believed unchecked."""
     size = os.fstat(result_file).st_size

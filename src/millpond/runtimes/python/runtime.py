@@ -6,11 +6,15 @@ worker opened itself, and what a job left in its result file is checked before i
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from millpond.base.errors import LockFailed
@@ -27,6 +31,7 @@ from millpond.runtimes.sandbox.users import UserPool
 log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS = 2.0
+_KILL_SECONDS = 10.0
 _LAST_OUTPUT_SECONDS = 2.0
 # What scripts and our client commonly import. Loaded once here instead of in each job; asyncio, ssl and
 # urllib.request are left out because each would add more to the cost of every fork than it saves the few jobs
@@ -46,11 +51,26 @@ class Environments(Protocol):
         ...
 
 
+@dataclass
+class _Place:
+    """Where one job runs: what is given back after its end."""
+
+    directory: Path
+    shared_dir: Path | None
+    user_id: int | None
+    job: ForkedJob | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether no process of the job can be there any more."""
+        return self.job is None or self.job.ended.done()
+
+
 class PythonRuntime:
     """The runtime of the language `python3`. Raises `SandboxUnavailable` when the policy cannot be met.
 
     `work_dir` must belong to this worker alone. `client_path` holds our `wmill` package, which a script gets
-    unless its own packages bring one.
+    unless its own packages bring one. `shared_dirs` are those that jobs shared before the worker started anew.
     """
 
     def __init__(
@@ -61,6 +81,8 @@ class PythonRuntime:
         sandbox: SandboxPolicy,
         client_path: Path,
         grace_seconds: float = _GRACE_SECONDS,
+        kill_seconds: float = _KILL_SECONDS,
+        shared_dirs: Iterable[Path] = (),
     ) -> None:
         self.level: SandboxLevel = settle(sandbox)
         self._work_dir = work_dir.resolve()
@@ -69,9 +91,14 @@ class PythonRuntime:
         self._policy = sandbox
         self._client_path = client_path.resolve()
         self._grace_seconds = grace_seconds
+        self._kill_seconds = kill_seconds
         self._users = UserPool() if self.level.user_switch else None
+        for shared_dir in shared_dirs:
+            if self._users:
+                self._users.keep(shared_dir)
         self._zygotes = ZygotePool(self._configuration)
         self._files = ThreadPoolExecutor(max_workers=2, thread_name_prefix="job-directories")
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Warm up, so that the first job does not wait for it."""
@@ -85,20 +112,19 @@ class PythonRuntime:
         except LockFailed as error:
             return outcomes.failed(error.message, step_id)
         user_id = self._users.acquire(execution.shared_dir) if self._users else None
-        directory = self._work_dir / str(execution.job_id)
+        place = _Place(self._work_dir / str(execution.job_id), execution.shared_dir, user_id)
         try:
-            await self._prepare(directory, execution.shared_dir, user_id)
-            return await self._run_in(directory, environment, user_id, execution, output)
+            await self._prepare(place.directory, place.shared_dir, user_id)
+            return await self._run_in(place, environment, execution, output)
         except (ZygoteEndedError, OSError) as error:  # OSError: a full disk, too many files, TimeoutError
             return outcomes.failed(
                 f"The job could not be run to its end: {error or 'no zygote in time'}", step_id
             )
         finally:
-            # The directory goes before the user: another job with the same user must not find it.
-            if not directories.remove_untouched(directory):
-                await _finish_even_if_cancelled(self._remove(directory))
-            if self._users and user_id is not None:
-                self._users.release(user_id, execution.shared_dir)
+            if place.is_left:
+                await self._vacate(place)
+            else:
+                self._vacate_later(place)
 
     async def lock(self, code: str, output: OutputSink) -> str:
         """Resolve the script's dependencies to a lock text."""
@@ -107,6 +133,9 @@ class PythonRuntime:
     async def aclose(self) -> None:
         """End all zygotes and the jobs they still run."""
         await self._zygotes.aclose()
+        for leaving in list(self._leaving):
+            leaving.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         self._files.shutdown(wait=False)
         if self._users:
             self._users.close()
@@ -140,6 +169,26 @@ class PythonRuntime:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._files, directories.give_tree_to, shared_dir, user_id)
 
+    async def _vacate(self, place: _Place) -> None:
+        # The directory goes before the user: another job with the same user must not find it.
+        if not directories.remove_untouched(place.directory):
+            await _finish_even_if_cancelled(self._remove(place.directory))
+        if self._users and place.user_id is not None:
+            self._users.release(place.user_id, place.shared_dir)
+
+    def _vacate_later(self, place: _Place) -> None:
+        """Keep the user and the directory of a job that could not be ended until it is gone."""
+        log.error("job_not_ended", directory=str(place.directory), user_id=place.user_id)
+        leaving = asyncio.create_task(self._vacate_at_end(place), name="await job that was killed")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _vacate_at_end(self, place: _Place) -> None:
+        assert place.job is not None
+        await asyncio.wait([place.job.ended])
+        log.info("job_ended_late", directory=str(place.directory))
+        await self._vacate(place)
+
     async def _remove(self, directory: Path) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._files, directories.remove_tree, directory)
@@ -147,34 +196,41 @@ class PythonRuntime:
             log.warning("job_directory_not_removed", path=str(directory), reason=str(error))
 
     async def _run_in(
-        self,
-        directory: Path,
-        environment: Path | None,
-        user_id: int | None,
-        execution: Execution,
-        output: OutputSink,
+        self, place: _Place, environment: Path | None, execution: Execution, output: OutputSink
     ) -> Outcome:
         zygote = await self._zygotes.get(environment)
-        payload = _payload(execution, directory)
+        payload = _payload(execution, place.directory)
         result = os.memfd_create("result", os.MFD_CLOEXEC)
         pipe = OutputPipe(output)
         try:
-            job = zygote.fork(JobFiles(pipe.writer, payload, os.dup(result)), user_id)
-            end, timed_out = await self._end_of(job, execution.limits.timeout.total_seconds())
+            started = time.monotonic()
+            place.job = zygote.fork(JobFiles(pipe.writer, payload, os.dup(result)), place.user_id)
+            limits = execution.limits
+            timeout = max(limits.timeout - limits.spent, timedelta())
+            end, timed_out = await self._end_of(place.job, timeout.total_seconds())
+            took = timedelta(seconds=time.monotonic() - started)
             pipe.drain()
+            if end is None:
+                return outcomes.not_ended(execution, self._kill_seconds)
             if timed_out:
                 return outcomes.timed_out(execution, end)
-            return outcomes.from_end(end, result, execution)
+            return msgspec.structs.replace(outcomes.from_end(end, result, execution), took=took)
         except ZygoteEndedError:
             # Its jobs die with it, only not at the same instant: the pipe's end says when they have.
             await pipe.ended(_LAST_OUTPUT_SECONDS)
             raise
         finally:
+            if not place.is_left:
+                # Either the kernel does not let the process go, or the zygote hears nothing: others get another one.
+                self._zygotes.give_up(zygote)
             pipe.close()
             os.close(result)
 
-    async def _end_of(self, job: ForkedJob, timeout_seconds: float) -> tuple[JobEnd, bool]:
-        """Wait for the job's end, by force if need be; the second value says whether its time ran out."""
+    async def _end_of(self, job: ForkedJob, timeout_seconds: float) -> tuple[JobEnd | None, bool]:
+        """Wait for the job's end, by force if need be; None when even a kill did not end it.
+
+        The second value says whether its time ran out.
+        """
         try:
             done, _ = await asyncio.wait([job.ended], timeout=timeout_seconds)
             if done:
@@ -182,10 +238,11 @@ class PythonRuntime:
             job.terminate()
             await asyncio.wait([job.ended], timeout=self._grace_seconds)
             job.kill()
-            return await asyncio.shield(job.ended), True
+            done, _ = await asyncio.wait([job.ended], timeout=self._kill_seconds)
+            return (await job.ended if done else None), True
         except asyncio.CancelledError:
             job.kill()
-            await _finish_even_if_cancelled(asyncio.wait([job.ended]))
+            await _finish_even_if_cancelled(asyncio.wait([job.ended], timeout=self._kill_seconds))
             raise
 
 

@@ -19,6 +19,7 @@ class ZygotePool:
         self._zygotes: OrderedDict[Path | None, Zygote] = OrderedDict()
         self._starting: dict[Path | None, asyncio.Task[Zygote]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._given_up: list[Zygote] = []
 
     async def get(self, environment: Path | None) -> Zygote:
         """A living zygote; raises `ZygoteEndedError` or `TimeoutError` when none starts."""
@@ -33,12 +34,20 @@ class ZygotePool:
         # Others may wait for the same zygote: one caller's cancellation must not end its start.
         return await asyncio.shield(starting)
 
+    def give_up(self, zygote: Zygote) -> None:
+        """Take no more jobs to this zygote; those it runs go on, and it ends after them."""
+        for environment, known in list(self._zygotes.items()):
+            if known is zygote:
+                del self._zygotes[environment]
+                self._given_up.append(zygote)
+
     async def aclose(self) -> None:
         """End all zygotes and what they run."""
         for starting in list(self._starting.values()):
             await asyncio.wait([starting])
-        closing = [zygote.aclose() for zygote in self._zygotes.values()]
+        closing = [zygote.aclose() for zygote in [*self._zygotes.values(), *self._given_up]]
         self._zygotes.clear()
+        self._given_up.clear()
         await asyncio.gather(*closing, *self._ending)
 
     async def _start(self, environment: Path | None) -> Zygote:
@@ -54,6 +63,12 @@ class ZygotePool:
     def _give_up_oldest(self, keep: Path | None) -> None:
         idle = [e for e, z in self._zygotes.items() if e not in {None, keep} and z.is_idle]
         for environment in idle[: max(len(self._zygotes) - _KEPT_IDLE, 0)]:
-            ending = asyncio.create_task(self._zygotes.pop(environment).aclose(), name="zygote-end")
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
+            self._end(self._zygotes.pop(environment))
+        for zygote in [z for z in self._given_up if z.is_idle]:
+            self._given_up.remove(zygote)
+            self._end(zygote)
+
+    def _end(self, zygote: Zygote) -> None:
+        ending = asyncio.create_task(zygote.aclose(), name="zygote-end")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)

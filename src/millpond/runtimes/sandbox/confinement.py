@@ -93,13 +93,15 @@ class Confinement:
             self._filter.install()
 
     def _limit(self, job: Job) -> None:
-        is_exclusive_user = job.user_id is not None
+        # Steps that share a directory share a user, and may run at the same time.
+        user_id = os.getuid() if job.user_id is None else job.user_id
+        is_exclusive_user = job.user_id is not None and job.shared_directory is None
         rlimits.apply(
             processes=job.processes,
             file_size_bytes=job.file_size_bytes,
             open_files=job.open_files,
             memory_bytes=job.memory_bytes,
-            tasks_already=0 if is_exclusive_user else rlimits.tasks_of_user(os.getuid(), self._proc),
+            tasks_already=0 if is_exclusive_user else rlimits.tasks_of_user(user_id, self._proc),
         )
 
     def _mount_directories(self, job: Job) -> None:
@@ -107,8 +109,14 @@ class Confinement:
             return
         if self._settings["private_tmp"]:
             namespaces.show(f"{job.directory}/tmp", "/tmp")  # noqa: S108
-        if job.shared_directory and self._settings["shared_mount_point"]:
-            namespaces.show(job.shared_directory, self._settings["shared_mount_point"])
+        mount_point = self._settings["shared_mount_point"]
+        if job.shared_directory is None or mount_point is None:
+            return
+        if os.path.isdir(mount_point):  # noqa: PTH112
+            namespaces.show(job.shared_directory, mount_point)
+        else:
+            namespaces.show_in_own_root(job.shared_directory, mount_point, below=job.directory)
+            os.chdir(job.directory)
 
     def _restrict_files(self, job: Job) -> None:
         if self._grants is None:

@@ -63,3 +63,30 @@ def enter_private_mounts(*, shared_memory_bytes: int) -> None:
 def show(directory: str, mount_point: str) -> None:
     """Have `mount_point` show `directory`, to a process in its own mounts and its children only."""
     kernel.mount(directory, mount_point, None, kernel.MS_BIND)
+
+
+def show_in_own_root(directory: str, mount_point: str, *, below: str) -> None:
+    """The same where the machine has no folder at `mount_point`, a name right below `/`, and nobody may make one.
+
+    This process gets a root directory that holds all that the machine's does, and the mount point. `below` is any
+    directory the process can do without while it is built. That is no confinement, only one more name.
+    """
+    kernel.mount("tmpfs", below, "tmpfs", _QUIET | kernel.MS_NOEXEC, "size=64k,mode=755")
+    # Or what lies above `below` would be shown with the new root within.
+    kernel.mount("none", below, None, kernel.MS_UNBINDABLE)
+    with os.scandir("/") as entries:
+        for entry in entries:
+            _show_entry(entry, f"{below}/{entry.name}")
+    own = f"{below}{mount_point}"
+    os.mkdir(own)  # noqa: PTH102
+    show(directory, own)
+    os.chroot(below)
+
+
+def _show_entry(entry: "os.DirEntry[str]", target: str) -> None:
+    if entry.is_symlink():
+        os.symlink(os.readlink(entry.path), target)  # noqa: PTH115, PTH211
+    elif entry.is_dir(follow_symlinks=False):
+        os.mkdir(target)  # noqa: PTH102
+        # With all that is mounted within: to leave that out would uncover what it hides, and is refused.
+        kernel.mount(entry.path, target, None, kernel.MS_BIND | kernel.MS_REC)

@@ -45,7 +45,10 @@ class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """The isolation in force. `description` names its parts joined by `+`, or is `none`."""
+    """The isolation in force. `description` names its parts joined by `+`, or is `none`.
+
+    `own_root` isolates nothing: it is how `/shared` is shown where the machine has no such folder.
+    """
 
     landlock_abi: int = 0
     seccomp: bool = False
@@ -53,6 +56,7 @@ class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
     user_namespace: bool = False
     mount_namespace: bool = False
     user_switch: bool = False
+    own_root: bool = False
 
     @property
     def description(self) -> str:
@@ -141,5 +145,5 @@ def settings_for(
         devices=list(_DEVICES),
         # A private /tmp would hide what lies below the real one.
         private_tmp=not hidden_by_tmp,
-        shared_mount_point=str(mount_point) if mount_point.is_dir() else None,
+        shared_mount_point=str(mount_point) if level.own_root or mount_point.is_dir() else None,
     )

@@ -4,11 +4,13 @@ Trying is the only reliable answer: containers, security modules and sysctls eac
 Usage: python -I -S probe.py PACKAGE_ROOT USER_ID READABLE_FILE
 """
 
+import functools
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
 
 def _works(action: Callable[[], object]) -> bool:
@@ -20,6 +22,17 @@ def _works(action: Callable[[], object]) -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0
+
+
+def _trials_of_mounts(namespaces: ModuleType, *, below: str) -> dict[str, Callable[[], object]]:
+    def private_mounts() -> None:
+        namespaces.enter_private_mounts(shared_memory_bytes=1024 * 1024)
+
+    def own_root() -> None:
+        private_mounts()
+        namespaces.show_in_own_root("/proc", "/shared-probe", below=below)
+
+    return {"mount_namespace": private_mounts, "own_root": own_root}
 
 
 def main(package_root: str, user_id: int, readable_file: str) -> None:
@@ -61,9 +74,6 @@ def main(package_root: str, user_id: int, readable_file: str) -> None:
     def new_pid_namespace() -> None:
         in_new_pid_namespace(lambda: None)
 
-    def private_mounts() -> None:
-        in_new_pid_namespace(lambda: namespaces.enter_private_mounts(shared_memory_bytes=1024 * 1024))
-
     has_landlock = landlock.abi() > 0 and _works(restrict_files)
     has_seccomp = seccomp.supported() and _works(install_filter)
 
@@ -74,13 +84,16 @@ def main(package_root: str, user_id: int, readable_file: str) -> None:
 
     pid_namespace = _works(new_pid_namespace)
     user_namespace = not pid_namespace and _works(after_user_namespace(new_pid_namespace))
-    mounts = after_user_namespace(private_mounts) if user_namespace else private_mounts
+    mounts = {}
+    for name, trial in _trials_of_mounts(namespaces, below=os.path.dirname(readable_file)).items():  # noqa: PTH120
+        contained = functools.partial(in_new_pid_namespace, trial)
+        mounts[name] = _works(after_user_namespace(contained) if user_namespace else contained)
     answer = {
         "landlock_abi": landlock.abi() if has_landlock else 0,
         "seccomp": has_seccomp,
         "pid_namespace": pid_namespace or user_namespace,
         "user_namespace": user_namespace,
-        "mount_namespace": _works(mounts),
+        **mounts,
         "user_switch": os.getuid() == 0 and user_id > 0 and _works(switch_user),
     }
     sys.stdout.write(json.dumps(answer))

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 _BLOCK_SIZE = 4096
@@ -33,7 +34,8 @@ class UserPool:
     """Hands out user ids; each worker process on a machine holds a block of its own.
 
     Jobs that share a directory run as the same user, so that what one step writes the next can change,
-    whatever mode its tools chose.
+    whatever mode its tools chose. Nobody else gets that user for as long as the directory is there: where
+    there is no Landlock, its mode is what keeps it private.
     """
 
     def __init__(self) -> None:
@@ -55,23 +57,32 @@ class UserPool:
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(start + 1, start + _BLOCK_SIZE))
         self._sharers: dict[Path, tuple[int, int]] = {}
 
+    @property
+    def free_count(self) -> int:
+        """How many users are in nobody's hands."""
+        return len(self._free)
+
     def acquire(self, shared_dir: Path | None) -> int:
-        """A user id for one job; jobs running at the same time with the same `shared_dir` get the same."""
+        """A user id for one job; jobs with the same `shared_dir` get the same."""
         if shared_dir is None:
-            return self._free.popitem(last=False)[0]
-        user_id, count = self._sharers.get(shared_dir) or (self._owner_or_next(shared_dir), 0)
+            return self._next()
+        self.keep(shared_dir)
+        user_id, count = self._sharers[shared_dir]
         self._sharers[shared_dir] = (user_id, count + 1)
         return user_id
 
     def release(self, user_id: int, shared_dir: Path | None) -> None:
         """Give the id of an ended job back."""
-        if shared_dir is not None:
-            count = self._sharers[shared_dir][1] - 1
-            if count:
-                self._sharers[shared_dir] = (user_id, count)
-                return
-            del self._sharers[shared_dir]
-        self._free[user_id] = None
+        if shared_dir is None:
+            self._free[user_id] = None
+            return
+        self._sharers[shared_dir] = (user_id, self._sharers[shared_dir][1] - 1)
+
+    def keep(self, shared_dir: Path) -> None:
+        """Set a user aside for the jobs of a directory, its owner if possible."""
+        if shared_dir not in self._sharers:
+            self._forget(lambda other: not other.exists())
+            self._sharers[shared_dir] = (self._owner_or_next(shared_dir), 0)
 
     def close(self) -> None:
         """Let another worker have the block."""
@@ -83,4 +94,16 @@ class UserPool:
         if owner in self._free:
             del self._free[owner]
             return owner
+        return self._next()
+
+    def _next(self) -> int:
+        if not self._free:
+            # A worker with thousands of flows that wait: each gets another user when it goes on.
+            self._forget(lambda _: True)
         return self._free.popitem(last=False)[0]
+
+    def _forget(self, is_over: Callable[[Path], bool]) -> None:
+        for directory, (user_id, count) in list(self._sharers.items()):
+            if count == 0 and is_over(directory):
+                del self._sharers[directory]
+                self._free[user_id] = None

@@ -36,26 +36,29 @@ CREATE TABLE flow_version (
 -- Serves list_versions.
 CREATE INDEX flow_version_list_versions ON flow_version (workspace_id, path, id DESC);
 
--- A child of a flow is found by its place: step, attempt, and number within a loop or branches (null: it is the only
--- one). `flow_path` is the deployed flow a step belongs to, the same at any depth; `flow_branch` which body of a
--- branching step a flow job runs; `depth` how many flows enclose the job.
+-- A child of a flow is found by its place: step (the loop, where one job is a whole turn of it), attempt, and number
+-- within a loop or branches (null: it is the only one). `flow_path` is the deployed flow a step belongs to, the same at any depth; `flow_branch` which body of a
+-- branching step a flow job runs; `depth` how many flows enclose the job;
+-- `is_test` that an editor started it, so that its states are not those of production.
 ALTER TABLE job
     ADD COLUMN flow_version         bigint,
     ADD COLUMN raw_flow             json,
     ADD COLUMN flow_path            text,
+    ADD COLUMN step_place           text,
     ADD COLUMN step_attempt         integer,
     ADD COLUMN step_index           integer,
     ADD COLUMN flow_branch          smallint,
     ADD COLUMN depth                smallint NOT NULL DEFAULT 0,
     ADD COLUMN same_worker          boolean NOT NULL DEFAULT false,
+    ADD COLUMN is_test              boolean NOT NULL DEFAULT false,
     ADD COLUMN cache_ttl_s          integer,
     ADD COLUMN delete_after_s       integer,
     ADD COLUMN concurrency_key      text,
     ADD COLUMN concurrent_limit     integer,
     ADD COLUMN concurrency_window_s integer;
 DROP INDEX job_list_children;
--- Serves list_jobs filtered by parent, lock_tree, and child_at.
-CREATE INDEX job_children ON job (workspace_id, parent_job, flow_step_id, step_attempt, step_index)
+-- Serves list_jobs filtered by parent, lock_tree, and get_child.
+CREATE INDEX job_children ON job (workspace_id, parent_job, step_place, step_attempt, step_index)
  WHERE parent_job IS NOT NULL;
 
 -- A flow job waits without a worker: `waiting` until something is said to it, `queued` for a time that will come.
@@ -66,16 +69,30 @@ ALTER TABLE job_queue
     DROP CONSTRAINT job_queue_state_check,
     ADD CONSTRAINT job_queue_state_check CHECK (state IN ('queued', 'running', 'waiting')),
     ADD COLUMN pinned_to text;
+-- Serves missing_pins and move_pins.
+CREATE INDEX job_queue_pinned ON job_queue (pinned_to) WHERE pinned_to IS NOT NULL;
+
+-- Where the directory is that the steps of a flow share: written when its first step makes it, gone with it. What is
+-- `held_by` a worker that is no more is lost.
+CREATE TABLE shared_directory (
+    workspace_id text NOT NULL,
+    flow_job     uuid NOT NULL,
+    held_by      text NOT NULL,
+    made_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, flow_job)
+);
 
 -- Where a flow job stands. `version` rises with every change and with every message to the flow: a turn that was worked
--- out for an older one changes nothing. `args` are those a preprocessor made; `early_result` answers synchronous callers.
+-- out for an older one changes nothing. `status` is null until the first. `args` are those a preprocessor made;
+-- `early_result` answers synchronous callers; at `wake_at` a sleep or a wait for approvals is over.
 CREATE TABLE flow_status (
     workspace_id text NOT NULL,
     job_id       uuid NOT NULL,
     version      bigint NOT NULL DEFAULT 0,
-    status       json NOT NULL,
+    status       json,
     args         json,
     early_result json,
+    wake_at      timestamptz,
     PRIMARY KEY (workspace_id, job_id)
 ) PARTITION BY RANGE (job_id);
 

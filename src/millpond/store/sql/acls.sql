@@ -10,6 +10,14 @@ SELECT extra_perms::text FROM script
 -- Every version: a right taken away is gone from the history too.
 UPDATE script SET extra_perms = $3::text::jsonb WHERE workspace_id = $1 AND path = $2
 
+-- name: lock_flow
+-- The permissions of a flow, the same for all its versions.
+SELECT extra_perms::text FROM flow WHERE workspace_id = $1 AND path = $2 FOR UPDATE
+
+-- name: write_flow
+-- All permissions of a flow.
+UPDATE flow SET extra_perms = $3::text::jsonb WHERE workspace_id = $1 AND path = $2
+
 -- name: lock_resource
 -- The permissions of a resource.
 SELECT extra_perms::text FROM resource WHERE workspace_id = $1 AND path = $2 FOR UPDATE

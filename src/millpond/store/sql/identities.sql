@@ -1,6 +1,8 @@
 -- name: identify
 -- Who shows these credentials, and what they may touch in workspace $1 (null: outside any), in one round trip.
 -- Credentials are one of: a token ($2), the superadmin secret's e-mail and username ($3, $4), a job ($6 to $8).
+-- A job without a lease ($8) is one the instance itself acts for, a flow whose expressions are evaluated: $9 and $10 say
+-- as whom it runs.
 -- $5 is the e-mail whose jobs are a superadmin's when it has no account: the secret's.
 WITH shown AS (
     SELECT a.email, a.username, a.is_superadmin, t.scopes, t.workspace_id AS bound_to,
@@ -8,29 +10,34 @@ WITH shown AS (
            t.last_used_at < now() - interval '1 minute' AS use_is_stale,
            NULL::uuid AS job_id, NULL::text AS job_username, NULL::text AS job_kind, NULL::text AS runnable_path,
            NULL::text AS flow_step_id, NULL::text AS created_by, NULL::text AS trigger_kind, NULL::text AS schedule_path,
-           NULL::uuid AS parent_job, NULL::uuid AS root_job
+           NULL::uuid AS parent_job, NULL::uuid AS root_job, NULL::text AS flow_path, NULL::boolean AS is_test
       FROM token t
       JOIN account a ON a.email = t.email
      WHERE t.token_hash = $2 AND (t.expires_at IS NULL OR t.expires_at > now())
     UNION ALL
     SELECT $3::text, $4::text, true, NULL, NULL, NULL, false,
-           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
      WHERE $3 IS NOT NULL
     UNION ALL
     SELECT j.email, split_part(j.permissioned_as, '/', 2), coalesce(a.is_superadmin, j.email = $5, false),
            NULL, j.workspace_id, NULL, false,
            j.id, split_part(j.permissioned_as, '/', 2), j.kind, j.runnable_path,
-           j.flow_step_id, j.created_by, j.trigger_kind, j.schedule_path, j.parent_job, j.root_job
+           j.flow_step_id, j.created_by, j.trigger_kind, j.schedule_path, j.parent_job, j.root_job, j.flow_path, j.is_test
       FROM job_queue q
       JOIN job j ON j.workspace_id = q.workspace_id AND j.id = q.job_id
       LEFT JOIN account a ON a.email = j.email
      WHERE q.workspace_id = $6 AND q.job_id = $7 AND q.state = 'running' AND q.lease_token = $8
        AND starts_with(j.permissioned_as, 'u/')
+    UNION ALL
+    SELECT $9::text, split_part($10::text, '/', 2), coalesce(a.is_superadmin, $9 = $5, false), NULL, $6, NULL, false,
+           $7, split_part($10, '/', 2), 'flow', NULL, NULL, split_part($10, '/', 2), NULL, NULL, NULL, NULL, NULL, false
+      FROM (SELECT) AS acted LEFT JOIN account a ON a.email = $9
+     WHERE $8::bigint IS NULL AND starts_with($10, 'u/')
 )
 SELECT shown.email, shown.username, shown.is_superadmin, shown.scopes, shown.bound_to,
        shown.expires_in_secs, shown.use_is_stale,
        shown.job_id, shown.job_kind, shown.runnable_path, shown.flow_step_id, shown.created_by,
-       shown.trigger_kind, shown.schedule_path, shown.parent_job, shown.root_job,
+       shown.trigger_kind, shown.schedule_path, shown.parent_job, shown.root_job, shown.flow_path, shown.is_test,
        w.archived, m.username AS member_username, m.role, m.disabled,
        held.groups, opened.readable, opened.writable, opened.owned
   FROM shown

@@ -2,7 +2,7 @@
 -- One job with where it stands; args and result as carried.
 SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language, j.raw_code, j.raw_lock, j.args, j.tag, j.priority,
        j.timeout_s, j.parent_job, j.root_job, j.flow_step_id, j.created_by, j.permissioned_as, j.email, j.trigger_kind,
-       j.schedule_path, j.visible_to_owner, j.scheduled_for, j.created_at,
+       j.schedule_path, j.visible_to_owner, j.same_worker, j.scheduled_for, j.created_at,
        q.state, q.percent,
        c.status, c.result, c.completed_at, c.duration_ms, c.memory_peak_bytes, c.labels, c.deleted,
        coalesce(c.started_at, q.started_at) AS started_at, coalesce(c.canceled_by, q.canceled_by) AS canceled_by,
@@ -17,17 +17,19 @@ SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language,
 -- What decides who may see a job: the job itself, then the jobs it was started by, nearest first. A chosen root counts
 -- as the next one up where no parent is named.
 WITH RECURSIVE line AS (
-    SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash, coalesce(parent_job, root_job) AS above, 0 AS depth
+    SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash, step_attempt IS NOT NULL AS is_step,
+           coalesce(parent_job, root_job) AS above, 0 AS depth
       FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
-    SELECT j.id, j.created_by, j.runnable_path, j.visible_to_owner, j.kind, j.script_hash, coalesce(j.parent_job, j.root_job), l.depth + 1
+    SELECT j.id, j.created_by, j.runnable_path, j.visible_to_owner, j.kind, j.script_hash, j.step_attempt IS NOT NULL,
+           coalesce(j.parent_job, j.root_job), l.depth + 1
       FROM line l JOIN job j ON j.workspace_id = $1 AND j.id = l.above WHERE l.depth < 500
 )
-SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash FROM line ORDER BY depth
+SELECT id, created_by, runnable_path, visible_to_owner, kind, script_hash, is_step FROM line ORDER BY depth
 
 -- name: get_progress
 -- Where a job stands, small enough to be asked often.
-SELECT q.state, q.percent, c.status, q.started_at IS NOT NULL OR c.started_at IS NOT NULL AS started, c.memory_peak_bytes
+SELECT j.kind, q.state, q.started_at, q.percent, c.status, q.started_at IS NOT NULL OR c.started_at IS NOT NULL AS started, c.memory_peak_bytes
   FROM job j
   LEFT JOIN job_queue q ON q.workspace_id = j.workspace_id AND q.job_id = j.id
   LEFT JOIN job_completed c ON c.workspace_id = j.workspace_id AND c.job_id = j.id
@@ -36,6 +38,15 @@ SELECT q.state, q.percent, c.status, q.started_at IS NOT NULL OR c.started_at IS
 -- name: get_result
 -- How a completed job ended.
 SELECT status, result, started_at, duration_ms, deleted FROM job_completed WHERE workspace_id = $1 AND job_id = $2
+
+-- name: get_answer
+-- How a job ended, or what a flow that goes on answers early.
+SELECT status, result, started_at, duration_ms, deleted FROM job_completed WHERE workspace_id = $1 AND job_id = $2
+ UNION ALL
+SELECT 'success', s.early_result, q.started_at, 0, false
+  FROM flow_status s
+  JOIN job_queue q ON q.workspace_id = s.workspace_id AND q.job_id = s.job_id
+ WHERE s.workspace_id = $1 AND s.job_id = $2 AND s.early_result IS NOT NULL
 
 -- name: get_args
 -- The arguments as they were given.
@@ -62,10 +73,21 @@ SELECT chunk, start_character, content
          FROM job_log WHERE workspace_id = $1 AND job_id = $2 AND kind = 'log')
  ORDER BY chunk
 
+-- name: read_tree_logs
+-- The logs of a job and of up to $3 jobs below it.
+WITH RECURSIVE tree AS (
+    SELECT id, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
+     UNION ALL
+    SELECT j.id, t.depth + 1 FROM job j JOIN tree t ON j.parent_job = t.id WHERE j.workspace_id = $1 AND t.depth < 500
+), some AS (
+    SELECT id FROM tree ORDER BY id LIMIT $3
+)
+SELECT l.content FROM some s JOIN job_log l ON l.workspace_id = $1 AND l.job_id = s.id AND l.kind = 'log' ORDER BY s.id, l.chunk
+
 -- name: list_queued
 -- Jobs that wait or run; the clauses of the filters follow. $1 workspace, $2 whether to carry args.
 SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language, j.tag, j.priority, j.timeout_s, j.parent_job, j.root_job,
-       j.flow_step_id, j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner,
+       j.flow_step_id, j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner, j.same_worker,
        q.scheduled_for, j.created_at, CASE WHEN $2 THEN j.args END AS args,
        q.state, q.percent, NULL::text AS status, NULL::json AS result, NULL::timestamptz AS completed_at, NULL::bigint AS duration_ms,
        NULL::bigint AS memory_peak_bytes, NULL::text[] AS labels, NULL::boolean AS deleted, q.started_at, q.canceled_by,
@@ -77,7 +99,7 @@ SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language,
 -- name: list_completed
 -- Jobs that ended; the clauses of the filters follow. $1 workspace, $2 whether to carry args and result.
 SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.script_hash, j.language, j.tag, j.priority, j.timeout_s, j.parent_job, j.root_job,
-       j.flow_step_id, j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner,
+       j.flow_step_id, j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner, j.same_worker,
        j.scheduled_for, j.created_at, CASE WHEN $2 THEN j.args END AS args,
        NULL::text AS state, NULL::smallint AS percent, c.status, CASE WHEN $2 THEN c.result END AS result, c.completed_at, c.duration_ms,
        c.memory_peak_bytes, c.labels, c.deleted, c.started_at, c.canceled_by, c.canceled_reason, c.worker_id, c.sandbox

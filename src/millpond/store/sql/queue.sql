@@ -1,34 +1,52 @@
 -- name: push_jobs
 -- Facts and place in the queue of several jobs at once, one array a column; waiting workers are woken at the commit.
+-- What `starts` is leased to worker $41 at once, what has `begun` is a flow that waits for its steps, and what has an
+-- `ended_status` never enters the queue. Leases of what starts come back.
 WITH given AS (
     SELECT * FROM unnest(
         $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
         $11::text[], $12::text[], $13::text[], $14::text[], $15::smallint[], $16::integer[], $17::uuid[], $18::uuid[], $19::text[],
-        $20::text[], $21::text[], $22::timestamptz[], $23::boolean[], $24::bigint[], $25::text[], $26::text[], $27::integer[], $28::integer[],
-        $29::smallint[], $30::smallint[], $31::boolean[], $32::integer[], $33::integer[], $34::text[], $35::integer[], $36::integer[],
-        $37::text[], $38::text[])
+        $20::text[], $21::text[], $22::timestamptz[], $23::boolean[], $24::bigint[], $25::text[], $26::text[], $27::text[],
+        $28::integer[], $29::integer[], $30::smallint[], $31::smallint[], $32::boolean[], $33::boolean[], $34::integer[],
+        $35::integer[], $36::text[], $37::integer[], $38::integer[], $39::text[], $40::text[], $43::boolean[], $44::boolean[],
+        $45::text[], $46::text[], $47::text[])
     AS g (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash,
           language, raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id,
-          trigger_kind, schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_attempt,
-          step_index, flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
-          concurrency_window_s, pinned_to, lane)
+          trigger_kind, schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_place, step_attempt,
+          step_index, flow_branch, depth, same_worker, is_test, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
+          concurrency_window_s, pinned_to, lane, starts, begun, ended_status, ended_result, flow_status)
 ), facts AS (
     INSERT INTO job (workspace_id, id, kind, args, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
                      raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
-                     schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_attempt, step_index,
-                     flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
+                     schedule_path, scheduled_for, visible_to_owner, flow_version, raw_flow, flow_path, step_place, step_attempt, step_index,
+                     flow_branch, depth, same_worker, is_test, cache_ttl_s, delete_after_s, concurrency_key, concurrent_limit,
                      concurrency_window_s)
     SELECT workspace_id, id, kind, args::json, tag, created_by, permissioned_as, email, runnable_path, script_hash, language,
            raw_code, raw_lock, entrypoint, priority, timeout_s, parent_job, root_job, flow_step_id, trigger_kind,
            schedule_path, coalesce(scheduled_for, now()), visible_to_owner, flow_version, raw_flow::json, flow_path,
-           step_attempt, step_index, flow_branch, depth, same_worker, cache_ttl_s, delete_after_s, concurrency_key,
+           step_place, step_attempt, step_index, flow_branch, depth, same_worker, is_test, cache_ttl_s, delete_after_s, concurrency_key,
            concurrent_limit, concurrency_window_s
       FROM given
 ), queued AS (
-    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for, pinned_to)
-    SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()), pinned_to FROM given
+    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for, pinned_to, state, worker_id, lease_token,
+                           started_at, sandbox)
+    SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()), pinned_to,
+           CASE WHEN starts THEN 'running' WHEN begun THEN 'waiting' ELSE 'queued' END,
+           CASE WHEN starts THEN $41::uuid END, CASE WHEN starts THEN nextval('lease_token') END,
+           CASE WHEN starts OR begun THEN now() END, CASE WHEN starts THEN $42::text END
+      FROM given WHERE ended_status IS NULL
+    RETURNING job_id, lease_token, scheduled_for
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms)
+    SELECT workspace_id, id, ended_status, ended_result::json, now(), 0 FROM given WHERE ended_status IS NOT NULL
+), flows AS (
+    INSERT INTO flow_status (workspace_id, job_id, status)
+    SELECT workspace_id, id, flow_status::json FROM given WHERE lane = 'flow'
+), woken AS MATERIALIZED (
+    SELECT pg_notify('millpond_queue', lane) FROM given WHERE NOT starts AND NOT begun AND ended_status IS NULL GROUP BY lane
 )
-SELECT pg_notify('millpond_queue', lane) FROM given GROUP BY lane
+SELECT q.job_id, q.lease_token, q.scheduled_for
+  FROM (SELECT count(*) FROM woken) w (woken) LEFT JOIN queued q ON q.lease_token IS NOT NULL
 
 -- name: claim_jobs
 -- Up to $4 due jobs of a lane for worker $1, those pinned to it ($6) among them, highest priority first. A LIMITed subquery may be re-executed per row;
@@ -44,7 +62,8 @@ WITH picked AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE job_queue q
-       SET state = 'running', worker_id = $1, lease_token = nextval('lease_token'), started_at = now(), sandbox = $5
+       SET state = 'running', worker_id = $1, lease_token = nextval('lease_token'), sandbox = $5,
+           started_at = CASE WHEN lane = 'flow' THEN coalesce(q.started_at, now()) ELSE now() END
       FROM picked p
      WHERE q.workspace_id = p.workspace_id AND q.job_id = p.job_id
     RETURNING q.workspace_id, q.job_id, q.lease_token, q.rescues
@@ -52,7 +71,7 @@ WITH picked AS MATERIALIZED (
 SELECT c.workspace_id, c.job_id, c.lease_token, c.rescues, j.kind, j.args, j.tag, j.created_by, j.permissioned_as, j.email,
        j.runnable_path, j.script_hash, j.language, j.raw_code, j.raw_lock, j.entrypoint, j.timeout_s, j.parent_job,
        j.root_job, j.flow_step_id, j.schedule_path, j.scheduled_for, j.priority, j.visible_to_owner, j.flow_version, j.flow_path,
-       j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.cache_ttl_s, j.delete_after_s, j.concurrency_key,
+       j.step_place, j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.is_test, j.cache_ttl_s, j.delete_after_s, j.concurrency_key,
        j.concurrent_limit, j.concurrency_window_s
   FROM claimed c
   JOIN job j ON j.workspace_id = c.workspace_id AND j.id = c.job_id
@@ -111,19 +130,51 @@ SELECT pg_notify('millpond_completed', job_id::text),
        CASE WHEN worker_id IS NOT NULL THEN pg_notify('millpond_cancel', job_id::text) END
   FROM done
 
+-- name: end_unreadable
+-- End a flow job that cannot go on.
+WITH gone AS (
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 RETURNING job_id, started_at
+), done AS (
+    INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms)
+    SELECT $1, job_id, 'failure', $3::json, started_at,
+           greatest(0, coalesce(extract(epoch FROM clock_timestamp() - started_at), 0) * 1000)::bigint
+      FROM gone
+    RETURNING job_id
+)
+SELECT pg_notify('millpond_completed', job_id::text) FROM done
+
 -- name: lock_tree
 -- Hold what is in the queue of a job and of all below it, so that its state stands still while it is cancelled. In the
 -- order of ids, as completions lock: neither waits for the other in a circle.
+-- What is below a flow is the flow's to end, and left out.
 WITH RECURSIVE tree AS (
-    SELECT id, kind, script_hash, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
+    SELECT id, kind, script_hash, parent_job, step_place, step_attempt, step_index, flow_version, 0 AS depth
+      FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
-    SELECT j.id, j.kind, j.script_hash, t.depth + 1
-      FROM job j JOIN tree t ON j.parent_job = t.id WHERE j.workspace_id = $1 AND t.depth < 500
+    SELECT j.id, j.kind, j.script_hash, j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version, t.depth + 1
+      FROM job j JOIN tree t ON j.parent_job = t.id
+     WHERE j.workspace_id = $1 AND t.depth < 500 AND t.kind NOT IN ('flow', 'flowpreview', 'flownode')
 )
-SELECT q.job_id, q.state, t.kind, t.script_hash
+SELECT q.job_id, q.state, q.started_at IS NOT NULL AS has_begun, t.kind, t.script_hash, t.parent_job, t.step_place,
+       t.step_attempt, t.step_index, t.flow_version
   FROM tree t JOIN job_queue q ON q.workspace_id = $1 AND q.job_id = t.id
  ORDER BY q.job_id
    FOR UPDATE OF q
+
+-- name: lock_flows_around
+-- Hold the flows in and directly above a tree of jobs, before what they have in the queue is held.
+WITH RECURSIVE tree AS (
+    SELECT id, kind, parent_job, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
+     UNION ALL
+    SELECT j.id, j.kind, j.parent_job, t.depth + 1
+      FROM job j JOIN tree t ON j.parent_job = t.id
+     WHERE j.workspace_id = $1 AND t.depth < 500 AND t.kind NOT IN ('flow', 'flowpreview', 'flownode')
+)
+SELECT s.job_id FROM flow_status s
+ WHERE s.workspace_id = $1
+   AND s.job_id IN (SELECT id FROM tree UNION SELECT parent_job FROM tree WHERE depth = 0)
+ ORDER BY s.job_id
+   FOR UPDATE
 
 -- name: register_worker
 -- A worker comes up, with its lease.
@@ -178,7 +229,8 @@ SELECT lease_until >= now() FROM worker WHERE id = $1 FOR UPDATE
 
 -- name: claims_of
 -- What is left with a worker after the release, of all or of the lease tokens $2: cancelled jobs, and those rescued too often.
-SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason, j.kind, j.script_hash
+SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason, j.kind, j.script_hash,
+       j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version
   FROM job_queue q
   JOIN job j ON j.workspace_id = q.workspace_id AND j.id = q.job_id
  WHERE q.worker_id = $1 AND q.state = 'running' AND ($2::bigint[] IS NULL OR q.lease_token = ANY ($2))

@@ -1,7 +1,10 @@
 -- name: insert_token
--- A token, of which only the digest is kept; nothing when the e-mail has no account.
+-- A token, of which only the digest is kept; nothing when the e-mail has no account. It ends with the token that asked
+-- for it ($9, null: none) and after $10 (null: whenever) at the latest.
 INSERT INTO token (token_hash, prefix, email, kind, label, workspace_id, scopes, expires_at)
-SELECT $1, $2, a.email, $4, $5, $6, $7, $8 FROM account a WHERE a.email = $3
+SELECT $1, $2, a.email, $4, $5, $6, $7, least($8::timestamptz, asking.expires_at, now() + $10::interval)
+  FROM account a LEFT JOIN token asking ON asking.token_hash = $9 AND asking.kind = 'token'
+ WHERE a.email = $3
 
 -- name: insert_session
 -- A session that ends after $4; nothing when the e-mail has no account.

@@ -1,0 +1,264 @@
+"""From a child the engine wants to the job that is pushed: what it runs, as whom, under which tag, with what arguments."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from millpond.base.errors import InvalidInput, MillpondError, NotFound
+from millpond.base.ids import hash_from_hex, new_job_id
+from millpond.engine.definition import path_suffix
+from millpond.engine.effects import FailAtOnce, FlowInputs, InputsOf, InputsOfJob, NewChild, PassOn, RunBody
+from millpond.model.actors import Actor
+from millpond.model.flow_modules import FlowModule, RawScript, ScriptStep, SubFlow
+from millpond.model.flow_runs import FlowJob
+from millpond.model.jobs import JobKind, NewJob
+from millpond.model.permissions import can_read
+from millpond.model.results import error_result
+from millpond.services.concurrency_keys import concurrency_key_of
+from millpond.services.flow_runs.library import Library
+from millpond.services.flow_runs.run import Run
+from millpond.services.flow_runs.values import Values, with_item
+from millpond.services.identities import Identities
+from millpond.services.job_tags import tag_of
+from millpond.store import flows as flow_store
+from millpond.store import scripts as script_store
+from millpond.store.pool import Database
+
+STEP_PRIORITY = 1
+DEEPEST = 100
+"""Flows inside flows: one that calls itself ends here."""
+
+
+class Child(NamedTuple):
+    """A job to push, and how it ends if it never runs."""
+
+    job: NewJob
+    ended: tuple[str, str] | None = None
+
+
+class Children:
+    """Makes jobs of the engine's children."""
+
+    def __init__(self, database: Database, library: Library, identities: Identities) -> None:
+        self._database = database
+        self._library = library
+        self._identities = identities
+
+    async def make(self, run: Run, child: NewChild, values: Values) -> Child:
+        """The job of a child. One that cannot be made, since its script is missing say, is a job that has failed."""
+        args = await self._args(run, child, values)
+        job = _inherited(run, child, args)
+        match child.work:
+            case PassOn(result):
+                passed = await values.text_of(result, run)
+                return Child(
+                    msgspec.structs.replace(job, kind="identity", tag="identity"), ("success", passed)
+                )
+            case FailAtOnce(message):
+                return _failed(job, child, "ExecutionErr", message)
+        try:
+            return Child(_with_settings(child, await self._what(run, child, job)))
+        except MillpondError as error:
+            return _failed(job, child, "ExecutionErr", error.message)
+
+    async def _args(self, run: Run, child: NewChild, values: Values) -> str:
+        match child.inputs:
+            case InputsOf(given):
+                return msgspec.json.encode(given).decode()
+            case InputsOfJob(place):
+                return await values.args_at(run, place)
+            case FlowInputs(item):
+                if item is None:
+                    return run.args
+                loop = msgspec.structs.replace(child.place, index=None)
+                (text,) = await values.items(run, loop, item, 1)
+                return with_item(run.args, item, text)
+
+    async def _what(self, run: Run, child: NewChild, job: NewJob) -> NewJob:
+        value = child.module.value
+        match child.work, value:
+            case RunBody(branch), _:
+                return _body(run, child, branch, job)
+            case _, RawScript():
+                return _inline(run, child, value, job)
+            case _, ScriptStep():
+                return await self._script(run, child, value, job)
+            case _, SubFlow():
+                return await self._sub_flow(run, value, job)
+        raise InvalidInput(f"step '{child.module.id}' runs nothing")
+
+    async def _script(self, run: Run, child: NewChild, step: ScriptStep, job: NewJob) -> NewJob:
+        async with self._database.statement() as connection:
+            if step.hash:
+                wanted = hash_from_hex(step.hash)
+                if wanted is None:
+                    raise InvalidInput(f"{step.hash!r} is no script hash: it has 16 hex digits")
+                candidate = await script_store.get_runnable_by_hash(connection, job.workspace_id, wanted)
+            else:
+                candidate = await script_store.get_runnable_by_path(connection, job.workspace_id, step.path)
+        if candidate is None or candidate.deleted:
+            raise NotFound(f"Script not found at path {step.path}: not deployed, or archived")
+        script = candidate.script
+        actor = await self._actor(run.job)
+        if not can_read(actor, script.path, script.extra_perms):
+            raise NotFound(f"{actor.username} may not read the script at path {script.path}")
+        if script.lock is None and candidate.lock_error_logs is not None:
+            raise InvalidInput(
+                f"Script {script.path} cannot run: its dependencies could not be resolved.\n"
+                f"{candidate.lock_error_logs}"
+            )
+        return msgspec.structs.replace(
+            job,
+            kind="script",
+            runnable_path=script.path,
+            script_hash=script.hash,
+            language=script.language,
+            entrypoint="preprocessor" if child.place.module == "preprocessor" else None,
+            tag=_tag(run, step.tag_override or script.tag, script.language, job),
+            priority=_first(child.module.priority, script.priority, job.priority),
+            timeout_s=_shortest(job.timeout_s, script.timeout),
+            permissioned_as=f"u/{script.created_by}" if script.on_behalf_of_email else job.permissioned_as,
+            email=script.on_behalf_of_email or job.email,
+        )
+
+    async def _sub_flow(self, run: Run, step: SubFlow, job: NewJob) -> NewJob:
+        if run.job.depth >= DEEPEST:
+            raise InvalidInput(
+                f"Flows are nested deeper than {DEEPEST} levels: does {step.path} call itself?"
+            )
+        async with self._database.statement() as connection:
+            candidate = await flow_store.head_version(connection, job.workspace_id, step.path)
+        if candidate is None or candidate.archived:
+            raise NotFound(f"Flow not found at path {step.path}: not deployed, or archived")
+        found = candidate.flow
+        actor = await self._actor(run.job)
+        if not can_read(actor, found.path, found.extra_perms):
+            raise NotFound(f"{actor.username} may not read the flow at path {found.path}")
+        flow = await self._library.version(job.workspace_id, found.version_id)
+        return msgspec.structs.replace(
+            job,
+            kind="flow",
+            runnable_path=found.path,
+            flow_path=found.path,
+            flow_version=found.version_id,
+            tag=found.tag or "flow",
+            same_worker=job.same_worker or flow.same_worker,
+            permissioned_as=f"u/{found.created_by}" if found.on_behalf_of_email else job.permissioned_as,
+            email=found.on_behalf_of_email or job.email,
+            priority=_first(job.priority, found.priority),
+            timeout_s=_shortest(job.timeout_s, found.timeout),
+            cache_ttl_s=flow.cache_ttl,
+        )
+
+    async def _actor(self, job: FlowJob) -> Actor:
+        return await self._identities.actor_of_job(job.workspace_id, job.id, job.email, job.permissioned_as)
+
+
+def _inherited(run: Run, child: NewChild, args: str) -> NewJob:
+    """What every child takes over from its flow."""
+    job, module = run.job, child.module
+    return NewJob(
+        id=new_job_id(),
+        workspace_id=job.workspace_id,
+        kind="identity",
+        args=args,
+        tag=job.tag,
+        created_by=job.created_by,
+        permissioned_as=job.permissioned_as,
+        email=job.email,
+        runnable_path=f"{job.runnable_path}/{module.id}" if job.runnable_path else None,
+        priority=_first(module.priority, run.flow.priority, job.priority, STEP_PRIORITY),
+        timeout_s=None if child.timeout_s is None else max(1, round(child.timeout_s)),
+        parent_job=job.id,
+        root_job=job.root,
+        flow_step_id=module.id,
+        step_place=child.place.module,
+        step_attempt=child.place.attempt,
+        step_index=child.place.index,
+        schedule_path=job.schedule_path,
+        visible_to_owner=job.visible_to_owner,
+        flow_path=job.flow_path,
+        depth=job.depth + 1,
+        same_worker=job.same_worker or run.flow.same_worker,
+        is_test=job.is_test,
+        pinned_to=job.pinned_to,
+    )
+
+
+def _with_settings(child: NewChild, job: NewJob) -> NewJob:
+    """What the step says of its job, whatever it runs. Bodies of containers are not what a step's settings mean."""
+    module, value = child.module, child.module.value
+    if isinstance(child.work, RunBody):
+        return job
+    limited = value if isinstance(value, RawScript) else None
+    return msgspec.structs.replace(
+        job,
+        cache_ttl_s=module.cache_ttl or job.cache_ttl_s,
+        delete_after_s=_deletion(module) if _deletion(module) is not None else job.delete_after_s,
+        concurrent_limit=limited.concurrent_limit if limited else job.concurrent_limit,
+        concurrency_window_s=limited.concurrency_time_window_s if limited else job.concurrency_window_s,
+        concurrency_key=_concurrency_key(limited, job)
+        if limited and limited.concurrent_limit
+        else job.concurrency_key,
+    )
+
+
+def _concurrency_key(step: RawScript, job: NewJob) -> str:
+    return concurrency_key_of(
+        step.custom_concurrency_key,
+        job.workspace_id,
+        "script",
+        job.runnable_path,
+        job.args,
+        flow_path=job.flow_path,
+    )
+
+
+def _deletion(module: FlowModule) -> int | None:
+    return 0 if module.delete_after_use else module.delete_after_secs
+
+
+def _inline(run: Run, child: NewChild, step: RawScript, job: NewJob) -> NewJob:
+    kind: JobKind = "preview" if run.job.is_test else "flowscript"
+    return msgspec.structs.replace(
+        job,
+        kind=kind,
+        runnable_path=step.path or job.runnable_path,
+        language=step.language,
+        raw_code=step.content,
+        raw_lock=step.lock,
+        entrypoint="preprocessor" if child.place.module == "preprocessor" else None,
+        tag=_tag(run, step.tag, step.language, job),
+    )
+
+
+def _body(run: Run, child: NewChild, branch: int | None, job: NewJob) -> NewJob:
+    place, path = child.place, run.job.runnable_path
+    if run.job.depth >= DEEPEST:
+        raise InvalidInput(f"Flows are nested deeper than {DEEPEST} levels")
+    suffix = path_suffix(child.module, branch=branch, index=place.index)
+    return msgspec.structs.replace(
+        job,
+        kind="flowpreview" if run.job.is_test else "flownode",
+        runnable_path=f"{path}/{suffix}" if path else None,
+        flow_branch=branch,
+    )
+
+
+def _tag(run: Run, own: str | None, language: str, job: NewJob) -> str:
+    """A flow with a tag of its own gives it to its steps, but for those that keep theirs."""
+    if run.job.tag != "flow" and not (own and run.flow.preserve_step_tags):
+        return run.job.tag
+    return tag_of(own or language, job.workspace_id, job.args)
+
+
+def _failed(job: NewJob, child: NewChild, name: str, message: str) -> Child:
+    return Child(job, ("failure", error_result(name, message, step_id=child.module.id)))
+
+
+def _first(*given: int | None) -> int:
+    return next((number for number in given if number), 0)
+
+
+def _shortest(*given: int | None) -> int | None:
+    return min((limit for limit in given if limit), default=None)
