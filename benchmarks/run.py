@@ -7,33 +7,20 @@ import argparse
 import json
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from figures import BARE, Figure, bare_interpreter_seconds, show, timed
+from flows import fan_out, long_loop, sequential_steps
 from instance import Instance, resident_bytes
 
 JOBS_NOOP = 20_000
 JOBS_PYTHON = 500
 CALLS = 200
 PAIRS = 300
-BARE = "one `python -I -S -c pass`"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measurement: `yardstick` says what `ratio` compares with."""
-
-    name: str
-    value: float
-    unit: str
-    target: str
-    ratio: float | None = None
-    yardstick: str = ""
 
 
 def noop_drain(instance: Instance) -> list[Figure]:
@@ -114,25 +101,15 @@ def start_up() -> list[Figure]:
     ]
 
 
-def bare_interpreter_seconds() -> float:
-    """How long the interpreter takes to start and end, median of 15."""
-    command = [sys.executable, "-I", "-S", "-c", "pass"]
-    return statistics.median(timed(lambda: subprocess.run(command, check=True)) for _ in range(15))
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 ON_ONE_INSTANCE: dict[str, Callable[[Instance], list[Figure]]] = {
     "memory": memory,
     "noop": noop_drain,
     "python": python_jobs,
     "webhook": webhook,
     "state": state_pairs,
+    "steps": sequential_steps,
+    "fan-out": fan_out,
+    "loop": long_loop,
 }
 
 
@@ -157,13 +134,6 @@ def main() -> None:
         machine = {"python": platform.python_version(), "system": platform.platform()}
         report = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def show(figures: list[Figure]) -> None:
-    """Print the table."""
-    for figure in figures:
-        compared = f"{figure.ratio:8.2f} x {figure.yardstick}" if figure.ratio is not None else ""
-        print(f"{figure.name:42} {figure.value:10.2f} {figure.unit:7} {figure.target:8} {compared}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from millpond.services.acls import Acls
 from millpond.services.approval_pages import ApprovalPages
 from millpond.services.approvals import Approvals
 from millpond.services.cancellations import Cancellations
+from millpond.services.concurrency import Concurrency
 from millpond.services.dependency_jobs import DependencyJobs
 from millpond.services.flow_launches import FlowLaunches
 from millpond.services.flow_locks import FlowLocks
@@ -45,6 +46,7 @@ from millpond.services.members import Members
 from millpond.services.queue import Queue
 from millpond.services.resource_types import ResourceTypes
 from millpond.services.resources import Resources
+from millpond.services.result_cache import ResultCache
 from millpond.services.resume_links import ResumeLinks
 from millpond.services.scripts import Scripts
 from millpond.services.secrets_seen import newly_seen
@@ -220,6 +222,7 @@ def build_worker(
         addresses,
         shared,
         FlowLocks(database),
+        ResultCache(database),
     )
     flows = FlowRunner(
         Surroundings(
@@ -234,6 +237,7 @@ def build_worker(
     return Worker(
         settings,
         queue,
+        Concurrency(database),
         executor,
         flows,
         logs,

@@ -32,19 +32,14 @@ Json = dict[str, Any]
 VERSIONS = [OLD, NEW, None]
 
 
-def run(api: Api, writer: str | None, reader: str | None, *, same_worker: bool) -> Json:
-    """Run a flow of two steps, each with a client of its own."""
+def run(api: Api, writes: str, reads: str, *, same_worker: bool = True) -> Json:
+    """Run a flow of two steps."""
     modules = [
         {
             "id": name,
-            "value": {
-                "type": "rawscript",
-                "language": "python3",
-                "content": with_client(code, version),
-                "input_transforms": {},
-            },
+            "value": {"type": "rawscript", "language": "python3", "content": code, "input_transforms": {}},
         }
-        for name, code, version in (("a", WRITES, writer), ("b", READS, reader))
+        for name, code in (("a", writes), ("b", reads))
     ]
     value = {"modules": modules, "same_worker": same_worker}
     job: Json = api.finished(api.post("jobs/run/preview_flow", {"value": value, "args": {}}))
@@ -61,14 +56,24 @@ def shown_as_root_folder(version: str | None) -> bool:
 def test_each_client_reads_what_another_wrote(writer: str | None, reader: str | None, henri: Api) -> None:
     if not (shown_as_root_folder(writer) and shown_as_root_folder(reader)):
         pytest.skip("this machine does not permit mount namespaces")
-    job = run(henri, writer, reader, same_worker=True)
+    job = run(henri, with_client(WRITES, writer), with_client(READS, reader))
     assert job["success"], job["result"]
     assert job["result"] == [{"a": [1]}, [2], 3, ["other.json", "set.pickle", "state.json"]]
 
 
+def test_a_step_that_leaves_its_working_directory_still_finds_it(henri: Api) -> None:
+    if not shown_as_root_folder(NEW):
+        pytest.skip("this machine does not permit mount namespaces")
+    leaves = WRITES.replace("import wmill", "import os, wmill").replace(
+        "def main():", "def main():\n        os.chdir('/usr')"
+    )
+    job = run(henri, with_client(leaves, None), with_client(READS, None))
+    assert job["success"], job["result"]
+
+
 @pytest.mark.parametrize("version", VERSIONS, ids=[OLD, NEW, "injected"])
 def test_without_the_setting_the_error_names_it(version: str | None, henri: Api) -> None:
-    job = run(henri, version, version, same_worker=False)
+    job = run(henri, with_client(WRITES, version), with_client(READS, version), same_worker=False)
     assert not job["success"]
     assert "'Shared Directory'" in job["result"]["error"]["message"]
     assert "same_worker" in job["result"]["error"]["message"]

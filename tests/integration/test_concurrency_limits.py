@@ -326,6 +326,53 @@ async def test_a_flow_has_its_permit_from_its_first_turn_to_its_end(idle: LiveIn
     assert (await row_of(idle, str(turn.job_id)))["started_at"] == before["started_at"]
 
 
+async def limited_flows(live: LiveInstance, number: int) -> list[UUID]:
+    """Flow jobs of one key, of which one may run."""
+    flows = [
+        NewJob(
+            id=new_job_id(),
+            workspace_id="main",
+            kind="flow",
+            args="{}",
+            tag="flow",
+            created_by="admin",
+            permissioned_as="u/admin",
+            email="admin@localhost",
+            concurrency_key="flows",
+            concurrent_limit=1,
+        )
+        for _ in range(number)
+    ]
+    for flow in flows:  # one after the other, so that each is due later than the one before
+        async with live.database.statement() as connection:
+            await store.push_jobs(connection, [flow])
+    return [flow.id for flow in flows]
+
+
+async def test_a_flow_that_has_its_permit_is_not_put_off_between_its_turns(
+    idle: LiveInstance, hand: Hand
+) -> None:
+    first, second = await limited_flows(idle, 2)
+    assert [claim.job_id for claim in (await hand.take(1, lane="flow")).admitted] == [first]
+    # It has heard of something, and its next turn is due, while the second asks for a permit in vain.
+    await idle.execute(
+        "UPDATE job_queue SET state = 'queued', worker_id = NULL, lease_token = NULL, priority = -1 WHERE job_id = $1",
+        first,
+    )
+    assert [claim.job_id for claim in (await hand.take(1, lane="flow")).put_back] == [second]
+    assert [claim.job_id for claim in (await hand.take(1, lane="flow")).admitted] == [first]
+
+
+async def test_a_flow_that_is_cancelled_as_it_is_claimed_need_not_wait_for_a_permit(
+    idle: LiveInstance, hand: Hand
+) -> None:
+    first, second = await limited_flows(idle, 2)
+    assert [claim.job_id for claim in (await hand.take(1, lane="flow")).admitted] == [first]
+    claims = await hand.claim(lane="flow")
+    await idle.api.cancel(str(second))
+    assert [claim.job_id for claim in (await hand.concurrency.admit(claims)).admitted] == [second]
+
+
 async def test_claims_without_limits_ask_nothing_of_the_database(idle: LiveInstance, hand: Hand) -> None:
     await idle.api.start(QUICK)
     claims = await hand.claim()

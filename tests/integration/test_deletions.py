@@ -49,14 +49,14 @@ async def is_deleted(api: Api, job_id: object) -> bool:
 
 async def assert_forgotten(live: LiveInstance, job_id: object) -> None:
     job = await live.api.job(str(job_id))
-    assert (job["deleted"], job["args"], job["result"], job["logs"]) == (True, {}, None, "##DELETED##")
+    assert (job["deleted"], job["args"], job["result"], job["logs"]) == (True, {}, {}, "##DELETED##")
     rows = await live.execute(
         "SELECT (SELECT count(*) FROM job_log WHERE job_id = $1) AS lines,"
         " (SELECT args::text FROM job WHERE id = $1) AS args,"
         " (SELECT result::text FROM job_completed WHERE job_id = $1) AS result",
         UUID(str(job_id)),
     )
-    assert rows == [{"lines": 0, "args": "{}", "result": None}]
+    assert rows == [{"lines": 0, "args": "{}", "result": "{}"}]
 
 
 @pytest.mark.parametrize("setting", [{"delete_after_use": True}, {"delete_after_secs": 0}])

@@ -1,10 +1,12 @@
 """What a job sees, prints, returns and may do while it runs."""
 
+import asyncio
 import json
 import os
 
 import pytest
 
+from millpond.base.sealing import new_workspace_key, seal
 from tests.integration.live_instance import Api, LiveInstance, eventually
 
 SECRET_VALUE = "correct horse\nbattery staple"
@@ -212,6 +214,21 @@ async def test_what_a_job_reads_while_it_runs_is_masked_too(api: Api) -> None:
     assert job["logs"] == "read ********\n"
     assert job["result"]["error"]["message"] == "with ********"
     assert "late-bloomer" not in json.dumps(job)
+
+
+async def test_a_secret_that_does_not_open_ends_the_job_at_once_and_is_named(api: Api) -> None:
+    body = {
+        "path": "u/admin/foreign",
+        "value": seal(new_workspace_key(), "x"),
+        "is_secret": True,
+        "description": "",
+    }
+    assert (await api.post("variables/create", body, already_encrypted="true")).status_code == 201
+    async with asyncio.timeout(10):  # a database that is away would be waited for, half a minute
+        job = await api.run("def main(x): return x", {"x": "$var:u/admin/foreign"})
+    error = job["result"]["error"]
+    assert (job["success"], error["name"]) == (False, "SecretUnreadable")
+    assert error["message"].startswith("Variable u/admin/foreign cannot be decrypted")
 
 
 async def test_a_secret_that_is_a_word_of_json_does_not_break_the_error(api: Api) -> None:

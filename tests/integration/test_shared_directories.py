@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from millpond.base.errors import SharedDirectoryLost, SharedDirectoryQuotaExceeded
+from millpond.base.errors import MillpondError, SharedDirectoryLost, SharedDirectoryQuotaExceeded
 from millpond.model.jobs import Claim
 from millpond.runtimes.contract import Outcome
 from millpond.services.shared_directories import SharingFlows
@@ -350,8 +350,19 @@ async def test_a_worker_that_starts_anew_finds_its_own_or_says_that_it_is_gone(
     path = await path_of(shared, flow.claim())
     assert await directories(idle, root).path_for(flow.claim()) == path
     path.rmdir()
-    with pytest.raises(SharedDirectoryLost, match="no longer on the worker 'one@here'"):
-        await directories(idle, root).path_for(flow.claim())
+    for _ in range(2):
+        with pytest.raises(SharedDirectoryLost, match="no longer on the worker 'one@here'"):
+            await directories(idle, root).path_for(flow.claim())
+
+
+async def test_a_disk_that_takes_no_folder_is_an_error_of_the_job(
+    idle: LiveInstance, shared: SharedDirectories, root: Path
+) -> None:
+    flow = await shared_flow(idle.database)
+    root.parent.mkdir(parents=True)
+    root.touch()
+    with pytest.raises(MillpondError, match="could not be made"):
+        await shared.path_for(flow.claim())
 
 
 async def test_parallel_first_steps_make_one_directory(idle: LiveInstance, shared: SharedDirectories) -> None:

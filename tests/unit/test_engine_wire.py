@@ -8,7 +8,7 @@ import msgspec
 
 from millpond.engine.events import Started, Woken
 from millpond.engine.references import Place
-from millpond.engine.wire import Child, wire_status
+from millpond.engine.wire import Child, missing_approvals, wire_status
 from millpond.model.flow_status import NIL_JOB
 from tests.unit.engine_flows import (
     branch,
@@ -113,9 +113,10 @@ def test_a_wait_shows_at_the_next_step_and_its_approvers_at_the_last() -> None:
     assert status["modules"][1] == {
         "type": "WaitingForEvents",
         "id": "b",
-        "count": 1,
+        "count": 2,
         "job": job_id(Place("a")),
     }
+    assert missing_approvals(run.flow, run.status) == 1
     assert status["approval_conditions"] == {
         "user_auth_required": True,
         "user_groups_required": [],
@@ -123,6 +124,7 @@ def test_a_wait_shows_at_the_next_step_and_its_approvers_at_the_last() -> None:
     }
     world.approve(run, "a", 4)
     world.settle()
+    assert missing_approvals(run.flow, run.status) is None
     status = written(run)
     assert status["modules"][0]["approvers"] == [
         {"resume_id": 3, "approver": "ruben"},

@@ -49,10 +49,13 @@ class SharedDirectory:
 
 
 def _shared_directory() -> Path:
-    """`/shared` where the sandbox can mount it, else `shared` in the job's working directory."""
+    """`shared` in the working directory, or for a script that has left it the same folder as `/shared`.
+
+    In this order: where the sandbox cannot mount it, a `/shared` would be the machine's own.
+    """
     from pathlib import Path  # needs 10 ms of `re`, `fnmatch` and `urllib`
 
-    for folder in (Path("/shared"), Path("shared")):
+    for folder in (Path("shared"), Path("/shared")):
         if folder.is_dir():
             return folder
     raise SharedDirectoryMissing(

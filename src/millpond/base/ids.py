@@ -11,13 +11,22 @@ JobId = NewType("JobId", UUID)
 ScriptHash = NewType("ScriptHash", int)
 
 
+_last_tick = 0
+
+
 def new_job_id() -> JobId:
-    """A UUID of version 7 (RFC 9562): ids made later sort later, to the millisecond, so inserts stay local in indexes."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return JobId(UUID(int=value))
+    """A UUID of version 7 (RFC 9562): ids made later sort later, so inserts stay local in indexes.
+
+    Below the milliseconds it counts 4096ths of them, and never the same twice in a process: jobs made together keep
+    their order.
+    """
+    global _last_tick  # noqa: PLW0603 - the order of ids is the process's
+    _last_tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
+    milliseconds, fraction = divmod(_last_tick, 4096)
+    random = int.from_bytes(os.urandom(8), "big") & (2**62 - 1)
+    return JobId(
+        UUID(int=(milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random)
+    )
 
 
 def is_from_the_future(job_id: UUID) -> bool:

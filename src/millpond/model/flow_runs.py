@@ -38,6 +38,10 @@ class FlowJob(msgspec.Struct, frozen=True, kw_only=True):
     same_worker: bool
     is_test: bool
     cache_ttl_s: int | None
+    delete_after_s: int | None
+    concurrency_key: str | None
+    concurrent_limit: int | None
+    concurrency_window_s: int | None
     entrypoint: str | None
     started_at: datetime | None
     pinned_to: str | None

@@ -83,6 +83,7 @@ class FlowLaunches:
             return await push_launch(self._database, actor, job, options)
         past = await self._past(actor, preview.restarted_from.flow_job_id)
         restart = _restart(runnable(value), past, preview.restarted_from)
+        job = msgspec.structs.replace(job, cache_ttl_s=None)
         return await push_launch(self._database, actor, job, options, restart)
 
     async def restart(self, actor: Actor, flow_job: UUID, point: Restart, options: LaunchOptions) -> Launched:
@@ -112,7 +113,8 @@ class FlowLaunches:
             runs = f"flows:{flow.path}"
         else:
             raise InvalidInput(f"Job {flow_job} is a part of flow job {job.root}: restart that one")
-        new = msgspec.structs.replace(new, args=job.args)
+        # What goes on from the middle is no run of the whole flow: no kept result answers it, and its own is not kept.
+        new = msgspec.structs.replace(new, args=job.args, cache_ttl_s=None)
         restart = _restart(runnable(value), past, point)
         return Launched(await push_launch(self._database, actor, new, options, restart), runs)
 
@@ -155,7 +157,6 @@ def _flow_job(
     actor: Actor, flow: RunnableFlow, value: FlowValue, args: str, options: LaunchOptions
 ) -> NewJob:
     child = options.parent_job is not None or options.root_job is not None
-    limited = value.concurrent_limit is not None
     return NewJob(
         id=options.job_id or new_job_id(),
         workspace_id=actor.workspace_id,
@@ -173,9 +174,7 @@ def _flow_job(
         timeout_s=shortest(options.timeout_s, flow.timeout),
         cache_ttl_s=cache_ttl_of(options, value.cache_ttl),
         delete_after_s=value.delete_after_secs,
-        concurrency_key=concurrency_key_of(value.concurrency_key, actor.workspace_id, "flow", flow.path, args)
-        if limited
-        else None,
+        concurrency_key=_concurrency_key(actor, value, flow.path, args),
         concurrent_limit=value.concurrent_limit,
         concurrency_window_s=value.concurrency_time_window_s,
         parent_job=options.parent_job,
@@ -206,6 +205,11 @@ def _preview_job(
         raw_flow=text,
         priority=value.priority or 0,
         timeout_s=shortest(options.timeout_s, None),
+        cache_ttl_s=cache_ttl_of(options, value.cache_ttl),
+        delete_after_s=value.delete_after_secs,
+        concurrency_key=_concurrency_key(actor, value, path, args),
+        concurrent_limit=value.concurrent_limit,
+        concurrency_window_s=value.concurrency_time_window_s,
         parent_job=options.parent_job,
         root_job=options.root_job,
         scheduled_for=options.scheduled_for,
@@ -213,3 +217,10 @@ def _preview_job(
         same_worker=value.same_worker,
         is_test=True,
     )
+
+
+def _concurrency_key(actor: Actor, value: FlowValue, path: str | None, args: str) -> str | None:
+    """Under which key runs of a flow are counted; a test without a path and a key of its own is not."""
+    if not value.concurrent_limit or not (path or value.concurrency_key):
+        return None
+    return concurrency_key_of(value.concurrency_key, actor.workspace_id, "flow", path, args)

@@ -1,12 +1,18 @@
-"""Ending jobs outside of their workers: each by its kind, and whoever waits for it is told."""
+"""Ending jobs outside of their workers: each by its kind, and whoever waits for it is told.
 
+Also what follows any end, wherever it was recorded: runs marked for it are forgotten, and permits are free.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from millpond.engine.events import CancelAsked, ChildEnded
 from millpond.engine.references import Place
-from millpond.model.jobs import FLOW_KINDS, Cancellation
+from millpond.model.jobs import FLOW_KINDS, Cancellation, Claim
 from millpond.model.results import canceled_result
 from millpond.services.flow_runs.inbox import tell
+from millpond.store import concurrency, deletions
 from millpond.store import flows as flow_store
 from millpond.store import queue as store
 from millpond.store import scripts as script_store
@@ -14,35 +20,78 @@ from millpond.store.pool import Transaction
 from millpond.store.queue import LeftClaim, QueuedFacts
 
 
+class Ended(NamedTuple):
+    """A job that left the queue. `is_root`: a flow or a marked script that is no step, whose end starts the clocks of
+    what is to be forgotten."""
+
+    workspace_id: str
+    job_id: UUID
+    concurrency_key: str | None
+    is_root: bool
+
+    @classmethod
+    def of(cls, workspace_id: str, job: Claim | LeftClaim | QueuedFacts) -> "Ended":
+        """A job that was held, or found in the queue."""
+        is_marked = job.kind in FLOW_KINDS or job.delete_after_s is not None
+        is_root = job.step_attempt is None and is_marked
+        return cls(workspace_id, job.job_id, job.concurrency_key, is_root)
+
+
+async def follow_ends(transaction: Transaction, ended: Sequence[Ended]) -> None:
+    """Do what follows the ends of jobs, last in the transaction that recorded them: it holds concurrency keys, which
+    everybody locks after rows of the queue."""
+    for job in ended:
+        if job.is_root:
+            await deletions.wipe_tree_now(transaction, job.workspace_id, job.job_id)
+    await concurrency.release(
+        transaction, [(job.workspace_id, job.job_id, job.concurrency_key) for job in ended]
+    )
+
+
 async def end_tree(
     transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation, *, force: bool
 ) -> bool:
     """Cancel a job and what it started: what waits ends, what runs is asked to end, or with `force` ends too.
 
-    A flow that has begun is told, and ends its steps itself. False when the job was not in the queue.
+    A flow that has begun is told, and ends its steps itself. False when the job was not in the queue. Call it last in
+    its transaction.
     """
+    found, ended = await end_jobs(transaction, workspace_id, job_id, why, force=force)
+    await follow_ends(transaction, ended)
+    return found
+
+
+async def end_jobs(
+    transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation, *, force: bool
+) -> tuple[bool, list[Ended]]:
+    """As `end_tree`, but what follows the ends that come back is left to the caller."""
     await store.lock_flows_around(transaction, workspace_id, job_id)
     # Locked before anything is decided: between two looks a job may go from running back to queued.
     tree = await store.lock_tree(transaction, workspace_id, job_id)
-    for queued in tree:
-        await _end(transaction, workspace_id, queued, why, force=force)
-    return any(queued.job_id == job_id for queued in tree)
+    ended = [
+        Ended.of(workspace_id, queued)
+        for queued in tree
+        if await _end(transaction, workspace_id, queued, why, force=force)
+    ]
+    return any(queued.job_id == job_id for queued in tree), ended
 
 
 async def _end(
     transaction: Transaction, workspace_id: str, queued: QueuedFacts, why: Cancellation, *, force: bool
-) -> None:
+) -> bool:
+    """Whether the job has left the queue."""
     if queued.kind in FLOW_KINDS and queued.has_begun:
         asked = CancelAsked(why.by, why.reason, force=force)
         await tell(transaction, workspace_id, queued.job_id, asked)
-        return
+        return False
     if queued.state == "running" and not force:
         await store.flag_running(transaction, workspace_id, queued.job_id, why)
-        return
+        return False
     result = canceled_result(why.by, why.reason)
     await store.end_canceled(transaction, workspace_id, queued.job_id, result, why)
     message = f"Job canceled: {why.reason} by {why.by}"
     await tell_of_end(transaction, workspace_id, queued, "canceled", message)
+    return True
 
 
 async def tell_of_end(

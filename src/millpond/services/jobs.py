@@ -11,6 +11,7 @@ from millpond.model.jobs import LOG_TAIL_CHARACTERS, Job, JobFilters, JobResultM
 from millpond.services.authorization import authorize, require_admin
 from millpond.services.job_access import require_change_job, require_read_job
 from millpond.services.json_paths import value_at
+from millpond.store import deletions
 from millpond.store import jobs as store
 from millpond.store.columns import raw
 from millpond.store.jobs import JobProgress, StoredResult
@@ -199,6 +200,7 @@ class Jobs:
         async with self._database.transaction() as transaction:
             if not await store.wipe_completed(transaction, actor.workspace_id, job_id):
                 raise NotFound(f"Completed Job not found at name {job_id}")
+            await deletions.forget_results_of(transaction, actor.workspace_id, [job_id])
         return await self.get(actor, job_id)
 
     async def set_progress(self, actor: Actor, job_id: UUID, percent: int) -> None:

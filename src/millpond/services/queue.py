@@ -12,7 +12,7 @@ from millpond.base.ids import hash_to_hex
 from millpond.base.log import get_logger
 from millpond.model.jobs import Claim, Completion, Lane
 from millpond.model.results import canceled_result, error_result
-from millpond.services.job_endings import tell_of_end
+from millpond.services.job_endings import Ended, follow_ends, tell_of_end
 from millpond.store import flow_runs as flow_store
 from millpond.store import flows as flow_document_store
 from millpond.store import queue as store
@@ -97,12 +97,18 @@ class Queue:
             return await store.next_due(connection, lane, tags, pin)
 
     async def complete(self, completions: Sequence[Completion]) -> set[UUID]:
-        """Record how jobs ended, in one statement; the ids whose claim was still current.
+        """Record how jobs ended, in one statement unless limits follow their ends; the ids whose claim was still current.
 
         The others were cancelled, rescued after a missed heartbeat, or deleted: nothing is changed for them.
         """
-        async with self._database.statement() as connection:
-            done = await store.complete_jobs(connection, completions)
+        if any(_is_limited(completion.claim) for completion in completions):
+            async with self._database.transaction() as transaction:
+                done = await store.complete_jobs(transaction, completions)
+                ended = [completion.claim for completion in completions if completion.claim.job_id in done]
+                await follow_ends(transaction, [Ended.of(claim.workspace_id, claim) for claim in ended])
+        else:
+            async with self._database.statement() as connection:
+                done = await store.complete_jobs(connection, completions)
         for completion in completions:
             if completion.claim.job_id not in done:
                 log.warning(
@@ -184,7 +190,12 @@ class Queue:
                     await flow_store.lock_runs(transaction, claim.workspace_id, [claim.parent_job])
                 if await store.end_claim(transaction, claim, status, result):
                     await tell_of_end(transaction, claim.workspace_id, claim, status, message)
+                    await follow_ends(transaction, [Ended.of(claim.workspace_id, claim)])
         return len(left)
+
+
+def _is_limited(claim: Claim) -> bool:
+    return claim.concurrency_key is not None or claim.delete_after_s is not None
 
 
 def _ending_of(claim: LeftClaim) -> tuple[str, str, str]:

@@ -6,9 +6,11 @@ of all that is kept, for the arguments may hold secrets.
 """
 
 import hashlib
+from uuid import UUID
 
 import msgspec
 
+from millpond.model.flow_runs import FlowJob
 from millpond.model.jobs import Claim
 from millpond.store import result_cache as store
 from millpond.store.pool import Database, Transaction
@@ -44,17 +46,26 @@ async def find_result(transaction: Transaction, claim: Claim, key: bytes) -> Cac
 
 async def keep_result(transaction: Transaction, claim: Claim, key: bytes, result: str) -> str | None:
     """Keep the result of a claim for its `cache_ttl_s`; why not, in words, when it is not kept."""
-    ttl_s = claim.cache_ttl_s or 0
+    return await _keep(transaction, claim, claim.job_id, key, result)
+
+
+async def keep_flow_result(transaction: Transaction, job: FlowJob, key: bytes, result: str) -> str | None:
+    """As `keep_result`, for a flow that ends in a turn."""
+    return await _keep(transaction, job, job.id, key, result)
+
+
+async def _keep(
+    transaction: Transaction, job: Claim | FlowJob, job_id: UUID, key: bytes, result: str
+) -> str | None:
+    ttl_s = job.cache_ttl_s or 0
     # A copy must not outlive the original, which is to be forgotten.
-    if claim.delete_after_s is not None:
-        ttl_s = min(ttl_s, claim.delete_after_s)
+    if job.delete_after_s is not None:
+        ttl_s = min(ttl_s, job.delete_after_s)
     if ttl_s <= 0:
         return "the result is to be deleted after use, so it is not cached"
     if len(result.encode()) > MAX_CACHED_BYTES:
         return f"the result is over {MAX_CACHED_BYTES} bytes, so it is not cached"
-    new = NewResult(
-        claim.workspace_id, key, result, claim.runnable_path, claim.permissioned_as, claim.job_id, ttl_s
-    )
+    new = NewResult(job.workspace_id, key, result, job.runnable_path, job.permissioned_as, job_id, ttl_s)
     await store.keep(transaction, new)
     return None
 

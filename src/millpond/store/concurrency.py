@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, cast
 from uuid import UUID
 
-from millpond.model.jobs import Claim
+from millpond.model.jobs import FLOW_KINDS, Claim
 from millpond.store.pool import Transaction
 from millpond.store.queries import load
 
@@ -81,9 +81,14 @@ async def lock_claims(transaction: Transaction, claims: Sequence[Claim]) -> dict
         [claim.lease_token for claim in claims],
         [claim.concurrency_key for claim in claims],
     )
+    flows = [(claim.workspace_id, claim.job_id) for claim in claims if claim.kind in FLOW_KINDS]
+    # Asked once they are held: who cancels a flow holds it too, and says so to the flow, not in its place in the queue.
+    told = await transaction.fetch(_SQL["told_flows"], *_columns(flows, 2)) if flows else []
+    canceled = {(row["workspace_id"], row["flow_job"]) for row in told}
     return {
-        (row["workspace_id"], row["job_id"]): HeldClaim(row["canceled"], row["due"], row["begun"])
+        key: HeldClaim(row["canceled"] or key in canceled, row["due"], row["begun"])
         for row in rows
+        if (key := (row["workspace_id"], row["job_id"]))
     }
 
 

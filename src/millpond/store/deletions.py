@@ -56,6 +56,11 @@ async def wipe_due(transaction: Transaction, most: int = BATCH) -> int:
     return len(rows)
 
 
+async def forget_results_of(transaction: Transaction, workspace_id: str, job_ids: Sequence[UUID]) -> None:
+    """Forget the copies of jobs' results that are kept for equal runs."""
+    await transaction.execute(_SQL["forget_results_of"], workspace_id, list(job_ids))
+
+
 async def to_clean(transaction: Transaction, workspace_id: str, root_job: UUID) -> list[UUID]:
     """The steps of a run that are forgotten after it, for `cleanup_module.flow_jobs_to_clean`, oldest first."""
     marked = await _marked(transaction, workspace_id, root_job)

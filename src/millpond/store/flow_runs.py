@@ -68,6 +68,7 @@ class LiveChild(NamedTuple):
     step_place: str
     step_attempt: int
     step_index: int | None
+    concurrency_key: str | None
     has_begun: bool
 
 

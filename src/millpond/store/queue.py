@@ -16,46 +16,13 @@ _SQL = load("queue")
 LABEL_SEPARATOR = "\x1f"
 
 _PUSHED = (
-    "workspace_id",
-    "id",
-    "kind",
-    "args",
-    "tag",
-    "created_by",
-    "permissioned_as",
-    "email",
-    "runnable_path",
-    "script_hash",
-    "language",
-    "raw_code",
-    "raw_lock",
-    "entrypoint",
-    "priority",
-    "timeout_s",
-    "parent_job",
-    "root_job",
-    "flow_step_id",
-    "trigger_kind",
-    "schedule_path",
-    "scheduled_for",
-    "visible_to_owner",
-    "flow_version",
-    "raw_flow",
-    "flow_path",
-    "step_place",
-    "step_attempt",
-    "step_index",
-    "flow_branch",
-    "depth",
-    "same_worker",
-    "is_test",
-    "cache_ttl_s",
-    "delete_after_s",
-    "concurrency_key",
-    "concurrent_limit",
-    "concurrency_window_s",
-    "pinned_to",
-)
+    "workspace_id", "id", "kind", "args", "tag", "created_by", "permissioned_as", "email", "runnable_path",
+    "script_hash", "language", "raw_code", "raw_lock", "entrypoint", "priority", "timeout_s", "parent_job",
+    "root_job", "flow_step_id", "trigger_kind", "schedule_path", "scheduled_for", "visible_to_owner",
+    "flow_version", "raw_flow", "flow_path", "step_place", "step_attempt", "step_index", "flow_branch",
+    "depth", "same_worker", "is_test", "cache_ttl_s", "delete_after_s", "concurrency_key",
+    "concurrent_limit", "concurrency_window_s", "pinned_to",
+)  # fmt: skip
 _CLAIMED = tuple(Claim.__struct_fields__)
 
 
@@ -111,6 +78,8 @@ class LeftClaim(NamedTuple):
     step_place: str | None
     step_attempt: int | None
     step_index: int | None
+    concurrency_key: str | None
+    delete_after_s: int | None
 
 
 class QueuedFacts(NamedTuple):
@@ -126,6 +95,8 @@ class QueuedFacts(NamedTuple):
     step_place: str | None
     step_attempt: int | None
     step_index: int | None
+    concurrency_key: str | None
+    delete_after_s: int | None
 
 
 class LogChunk(NamedTuple):
@@ -255,9 +226,12 @@ async def end_canceled(
     await transaction.execute(_SQL["end_canceled"], workspace_id, job_id, result, why.by, why.reason)
 
 
-async def end_unreadable(transaction: Transaction, workspace_id: str, job_id: UUID, result: str) -> None:
-    """End a flow job that cannot go on, wherever it waits."""
-    await transaction.execute(_SQL["end_unreadable"], workspace_id, job_id, result)
+async def end_unreadable(
+    transaction: Transaction, workspace_id: str, job_id: UUID, result: str
+) -> str | None:
+    """End a flow job that cannot go on, wherever it waits; its concurrency key, if it has one."""
+    row = await transaction.fetch_row(_SQL["end_unreadable"], workspace_id, job_id, result)
+    return None if row is None else cast("str | None", row["concurrency_key"])
 
 
 async def flag_running(transaction: Transaction, workspace_id: str, job_id: UUID, why: Cancellation) -> bool:
@@ -342,18 +316,8 @@ async def claims_of(
     """Claims still naming a worker: all, or those of some lease tokens."""
     return [
         LeftClaim(
-            row["workspace_id"],
-            row["job_id"],
-            row["lease_token"],
-            row["rescues"],
-            _cancellation(row["canceled_by"], row["canceled_reason"]),
-            row["kind"],
-            row["script_hash"],
-            row["flow_version"],
-            row["parent_job"],
-            row["step_place"],
-            row["step_attempt"],
-            row["step_index"],
+            cancellation=_cancellation(row["canceled_by"], row["canceled_reason"]),
+            **{name: row[name] for name in LeftClaim._fields if name != "cancellation"},
         )
         for row in await transaction.fetch(_SQL["claims_of"], worker_id, lease_tokens)
     ]

@@ -1,7 +1,7 @@
 """Queries on results kept for equal runs."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from millpond.store.pool import Transaction
@@ -48,6 +48,16 @@ async def keep(transaction: Transaction, new: NewResult) -> None:
         new.job_id,
         float(new.ttl_s),
     )
+
+
+async def note_flow_key(transaction: Transaction, workspace_id: str, flow_job: UUID, key: bytes) -> None:
+    """Remember under which key the result of a flow is to be kept."""
+    await transaction.execute(_SQL["note_flow_key"], workspace_id, flow_job, key)
+
+
+async def get_flow_key(transaction: Transaction, workspace_id: str, flow_job: UUID) -> bytes | None:
+    """That key; None when the flow began without one."""
+    return cast("bytes | None", await transaction.fetch_value(_SQL["get_flow_key"], workspace_id, flow_job))
 
 
 async def delete_expired(transaction: Transaction, most: int) -> int:

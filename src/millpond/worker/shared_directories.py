@@ -88,8 +88,10 @@ class SharedDirectories:
             async with self._opening:
                 owner = await self._open_of(parent)
         directory = self._open[owner]
-        if directory.lost_with is not None and claim.flow_step_id != FAILURE_STEP:
-            raise self._lost(directory.lost_with)
+        if directory.lost_with is not None:
+            if claim.flow_step_id != FAILURE_STEP:
+                raise self._lost(directory.lost_with)
+            self._make(directory.path)
         return directory
 
     async def equip(self, runtime: Runtime, claim: Claim) -> Runtime:
@@ -119,7 +121,9 @@ class SharedDirectories:
         try:
             while True:
                 self._woken.clear()
-                with suppress(MillpondError):  # the database is away: the next sweep finds what is left
+                with suppress(
+                    MillpondError, OSError
+                ):  # the database is away: the next sweep finds what is left
                     if time.monotonic() >= sweeps_at:
                         sweeps_at = time.monotonic() + SWEEP_EVERY_SECS
                         await self.sweep()
@@ -176,6 +180,8 @@ class SharedDirectories:
             quota = flow.settings.quota_bytes
             limit = quota if quota is not None else self._quota_bytes or None
             directory = SharedDirectory(path, limit, self._threads, hold.held_by if is_lost else None)
+            if is_lost and not is_here:
+                path.rmdir()  # a worker that starts anew must not take it for what was lost
             if is_here:  # this worker has started anew
                 await directory.measured()
             self._open[owner] = directory
@@ -189,11 +195,14 @@ class SharedDirectories:
 
         Those above let users of jobs pass, and list nothing.
         """
-        for above in (self._root, path.parent):
-            if not above.exists():
-                above.mkdir(parents=True, exist_ok=True)
-                above.chmod(0o711)
-        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            for above in (self._root, path.parent):
+                if not above.exists():
+                    above.mkdir(parents=True, exist_ok=True)
+                    above.chmod(0o711)
+            path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise MillpondError(f"The flow's shared directory could not be made: {error}") from error
 
     def _lost(self, holder: str) -> SharedDirectoryLost:
         if holder == self._pin:

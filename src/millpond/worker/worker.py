@@ -20,6 +20,7 @@ from millpond.base.log import get_logger
 from millpond.base.settings import Settings
 from millpond.model.jobs import FLOW_KINDS, INLINE_KINDS, Claim, Lane
 from millpond.runtimes.contract import Runtime
+from millpond.services.concurrency import Concurrency
 from millpond.services.flow_runs.performing import Bench
 from millpond.services.flow_runs.runner import FlowRunner, Turned
 from millpond.services.queue import Queue
@@ -52,6 +53,7 @@ class Worker:
         self,
         settings: Settings,
         queue: Queue,
+        concurrency: Concurrency,
         executor: Executor,
         flows: FlowRunner,
         logs: LogWriter,
@@ -65,6 +67,7 @@ class Worker:
         self.id: UUID = uuid4()
         self._settings = settings
         self._queue = queue
+        self._concurrency = concurrency
         self._executor = executor
         self._flows = flows
         self._logs = logs
@@ -151,13 +154,33 @@ class Worker:
 
     async def _claim(self, lane: Lane, limit: int) -> list[Claim]:
         try:
-            return await self._queue.claim(
-                self.id, lane, self._settings.tags or None, limit, self._sandbox, self._pin
-            )
+            return await self._claim_admitted(lane, limit)
         except MillpondError as error:
             log.warning("claim_failed", error=error.message)
             await asyncio.sleep(RETRY_SECS)
             return []
+
+    async def _claim_admitted(self, lane: Lane, limit: int) -> list[Claim]:
+        tags = self._settings.tags or None
+        while not self._stopping.is_set():
+            claims = await self._queue.claim(self.id, lane, tags, limit, self._sandbox, self._pin)
+            admitted = await self._admitted(claims)
+            # Where all were put back there is room in the queue: others may be due behind them.
+            if admitted or not claims:
+                return admitted
+        return []
+
+    async def _admitted(self, claims: list[Claim]) -> list[Claim]:
+        """The claims that may run. The others are this worker's no more, and none is held before that is known."""
+        if all(claim.concurrency_key is None for claim in claims):
+            return claims
+        while not self._stopping.is_set():
+            try:
+                return (await self._concurrency.admit(claims)).admitted
+            except Unavailable as error:
+                log.warning("database_unreachable", error=error.message)
+                await asyncio.sleep(RETRY_SECS)
+        return []  # they go back to the queue with all that the worker holds
 
     async def _idle(self, lane: Lane, woken: asyncio.Event, *, full: bool) -> None:
         wait = LONGEST_IDLE_SECS

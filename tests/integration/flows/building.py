@@ -164,10 +164,14 @@ async def child(api: Api, job_id: str, module_id: str) -> Json:
 
 async def module_comes_to(api: Api, job_id: str, module_id: str, state: str) -> Json:
     """What `flow_status` says of a step, once it is in a state."""
+    seen: list[Json] = []
 
     async def is_there() -> bool:
         status = (await api.job(job_id)).get("flow_status") or {"modules": []}
-        return any(module["id"] == module_id and module["type"] == state for module in status["modules"])
+        seen[:] = [
+            module for module in status["modules"] if (module["id"], module["type"]) == (module_id, state)
+        ]
+        return bool(seen)
 
     await eventually(is_there)
-    return modules_of(await api.job(job_id))[module_id]
+    return seen[0]

@@ -83,6 +83,16 @@ async def test_a_restart_of_a_restart_reaches_back(api: Api, outside: Outside) -
     assert (third["result"], outside.visits) == ([10, 20, 30, 5], ["2", "3", "z"])
 
 
+async def test_the_older_form_of_the_call(api: Api, outside: Outside) -> None:
+    await deploy_flow(api, "u/admin/restart_older", visiting(outside))
+    past = await run_deployed(api, "u/admin/restart_older", {"x": 5})
+    outside.visits.clear()
+    answer = await api.post(f"jobs/restart/f/{past['id']}/from/l/1", {})
+    assert answer.status_code == 201, answer.text
+    assert (await api.ended(answer.text))["result"] == [10, 20, 30, 5]
+    assert outside.visits == ["2", "3", "z"]
+
+
 async def test_a_failed_run_goes_on_where_it_failed(api: Api, outside: Outside) -> None:
     definition = flow(
         step("a", outside.step("return visit('a')")),

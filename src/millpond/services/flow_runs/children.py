@@ -11,9 +11,11 @@ from millpond.engine.effects import FailAtOnce, FlowInputs, InputsOf, InputsOfJo
 from millpond.model.actors import Actor
 from millpond.model.flow_modules import FlowModule, RawScript, ScriptStep, SubFlow
 from millpond.model.flow_runs import FlowJob
+from millpond.model.flows import FlowValue
 from millpond.model.jobs import JobKind, NewJob
 from millpond.model.permissions import can_read
 from millpond.model.results import error_result
+from millpond.model.scripts import RunnableScript
 from millpond.services.concurrency_keys import concurrency_key_of
 from millpond.services.flow_runs.library import Library
 from millpond.services.flow_runs.run import Run
@@ -57,7 +59,7 @@ class Children:
             case FailAtOnce(message):
                 return _failed(job, child, "ExecutionErr", message)
         try:
-            return Child(_with_settings(child, await self._what(run, child, job)))
+            return Child(_cached(child, await self._what(run, child, job)))
         except MillpondError as error:
             return _failed(job, child, "ExecutionErr", error.message)
 
@@ -119,6 +121,11 @@ class Children:
             timeout_s=_shortest(job.timeout_s, script.timeout),
             permissioned_as=f"u/{script.created_by}" if script.on_behalf_of_email else job.permissioned_as,
             email=script.on_behalf_of_email or job.email,
+            cache_ttl_s=script.cache_ttl,
+            delete_after_s=_given(job.delete_after_s, script.delete_after_s),
+            concurrent_limit=script.concurrent_limit,
+            concurrency_window_s=script.concurrency_time_window_s,
+            concurrency_key=_own_key("script", script.path, script, job),
         )
 
     async def _sub_flow(self, run: Run, step: SubFlow, job: NewJob) -> NewJob:
@@ -148,6 +155,10 @@ class Children:
             priority=_first(job.priority, found.priority),
             timeout_s=_shortest(job.timeout_s, found.timeout),
             cache_ttl_s=flow.cache_ttl,
+            delete_after_s=_given(job.delete_after_s, flow.delete_after_secs),
+            concurrent_limit=flow.concurrent_limit,
+            concurrency_window_s=flow.concurrency_time_window_s,
+            concurrency_key=_own_key("flow", found.path, flow, job),
         )
 
     async def _actor(self, job: FlowJob) -> Actor:
@@ -182,40 +193,47 @@ def _inherited(run: Run, child: NewChild, args: str) -> NewJob:
         same_worker=job.same_worker or run.flow.same_worker,
         is_test=job.is_test,
         pinned_to=job.pinned_to,
+        delete_after_s=_deletion(run, child),
     )
 
 
-def _with_settings(child: NewChild, job: NewJob) -> NewJob:
-    """What the step says of its job, whatever it runs. Bodies of containers are not what a step's settings mean."""
-    module, value = child.module, child.module.value
+def _cached(child: NewChild, job: NewJob) -> NewJob:
+    """How long the step says its result is kept; a body of a container is not what its settings mean."""
     if isinstance(child.work, RunBody):
         return job
-    limited = value if isinstance(value, RawScript) else None
-    return msgspec.structs.replace(
-        job,
-        cache_ttl_s=module.cache_ttl or job.cache_ttl_s,
-        delete_after_s=_deletion(module) if _deletion(module) is not None else job.delete_after_s,
-        concurrent_limit=limited.concurrent_limit if limited else job.concurrent_limit,
-        concurrency_window_s=limited.concurrency_time_window_s if limited else job.concurrency_window_s,
-        concurrency_key=_concurrency_key(limited, job)
-        if limited and limited.concurrent_limit
-        else job.concurrency_key,
-    )
+    return msgspec.structs.replace(job, cache_ttl_s=child.module.cache_ttl or job.cache_ttl_s)
 
 
-def _concurrency_key(step: RawScript, job: NewJob) -> str:
+def _own_key(kind: str, path: str, limited: RunnableScript | FlowValue, job: NewJob) -> str | None:
+    """The concurrency key of a deployed script or flow that is limited, wherever it runs."""
+    if not limited.concurrent_limit:
+        return None
+    return concurrency_key_of(limited.concurrency_key, job.workspace_id, kind, path, job.args)
+
+
+def _step_key(step: RawScript, job: NewJob) -> str | None:
+    """The concurrency key of a step with code of its own: by default that step's in all runs of its flow, or of a test
+    without a path, in this one."""
+    if not step.concurrent_limit:
+        return None
+    path = step.path or f"{job.flow_path or job.root_job}/{job.flow_step_id}"
     return concurrency_key_of(
-        step.custom_concurrency_key,
-        job.workspace_id,
-        "script",
-        job.runnable_path,
-        job.args,
-        flow_path=job.flow_path,
+        step.custom_concurrency_key, job.workspace_id, "script", path, job.args, flow_path=job.flow_path
     )
 
 
-def _deletion(module: FlowModule) -> int | None:
+def _deletion(run: Run, child: NewChild) -> int | None:
+    """When what a step was given and returned is to be forgotten, by the step itself or by the loop it is all of."""
+    container = next((module for module in run.flow.modules if module.id == child.place.module), None)
+    return _given(_deletion_of(child.module), _deletion_of(container) if container else None)
+
+
+def _deletion_of(module: FlowModule) -> int | None:
     return 0 if module.delete_after_use else module.delete_after_secs
+
+
+def _given(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _inline(run: Run, child: NewChild, step: RawScript, job: NewJob) -> NewJob:
@@ -229,6 +247,9 @@ def _inline(run: Run, child: NewChild, step: RawScript, job: NewJob) -> NewJob:
         raw_lock=step.lock,
         entrypoint="preprocessor" if child.place.module == "preprocessor" else None,
         tag=_tag(run, step.tag, step.language, job),
+        concurrent_limit=step.concurrent_limit,
+        concurrency_window_s=step.concurrency_time_window_s,
+        concurrency_key=_step_key(step, job),
     )
 
 

@@ -10,10 +10,11 @@ from millpond.engine.references import Place
 from millpond.engine.status import Phase
 from millpond.model.jobs import FLOW_KINDS, INLINE_KINDS, Cancellation, Claim, NewJob
 from millpond.model.results import canceled_result
+from millpond.services.flow_runs import caching
 from millpond.services.flow_runs.inbox import tell, tell_all
 from millpond.services.flow_runs.plan import Plan, cancellation_of
 from millpond.services.flow_runs.run import Run
-from millpond.services.job_endings import end_tree
+from millpond.services.job_endings import Ended, end_jobs, follow_ends
 from millpond.store import flow_runs as store
 from millpond.store import queue as queue_store
 from millpond.store.flow_runs import Advance, FinishedRun
@@ -67,14 +68,16 @@ async def perform(transaction: Transaction, plan: Plan, worker: Bench) -> Perfor
     claims = await _push(transaction, plan, worker)
     await _keep_items(transaction, plan)
     await _let_wait(transaction, plan)
-    ended = await _finish(transaction, plan)
+    ended_sharing = await _finish(transaction, plan)
+    ended = _ended(plan)
     for run in plan.runs.values():
         for line in run.lines:
             await store.append_line(transaction, plan.workspace_id, run.id, line)
         if run.cancel is not None:
-            await _cancel_children(transaction, plan, run)
+            ended += await _cancel_children(transaction, plan, run)
     await _leave_rest(transaction, plan)
-    return Performed(claims, ended)
+    await follow_ends(transaction, ended)
+    return Performed(claims, ended_sharing)
 
 
 def _advance(run: Run) -> Advance:
@@ -183,6 +186,9 @@ async def _finish(transaction: Transaction, plan: Plan) -> list[UUID]:
     stored = [_finished(run) for run in finished if run.version is not None]
     if stored:
         await store.finish_runs(transaction, plan.workspace_id, stored)
+    for run in plan.runs.values():
+        await caching.keep_key(transaction, run)
+        await caching.keep_result(transaction, run)
     for run in finished:
         if run.version is None and run.labels:
             await store.label_finished(transaction, plan.workspace_id, run.id, run.labels)
@@ -190,6 +196,17 @@ async def _finish(transaction: Transaction, plan: Plan) -> list[UUID]:
     if early:
         await store.tell_early(transaction, early)
     return [run.id for run in finished if run.flow.same_worker]
+
+
+def _ended(plan: Plan) -> list[Ended]:
+    """The steps and flows that end in this turn."""
+    steps = [Ended.of(plan.workspace_id, completion.claim) for completion in plan.completions]
+    flows = [
+        Ended(plan.workspace_id, run.id, run.job.concurrency_key, is_root=not run.job.is_step)
+        for run in plan.runs.values()
+        if run.finish is not None
+    ]
+    return steps + flows
 
 
 def _finished(run: Run) -> FinishedRun:
@@ -202,11 +219,12 @@ def _finished(run: Run) -> FinishedRun:
 # --- cancelling
 
 
-async def _cancel_children(transaction: Transaction, plan: Plan, run: Run) -> None:
-    """End what has not begun, ask running jobs to end, and have flows cancel theirs."""
+async def _cancel_children(transaction: Transaction, plan: Plan, run: Run) -> list[Ended]:
+    """End what has not begun, ask running jobs to end, and have flows cancel theirs; what has ended."""
     assert run.cancel is not None
     why = Cancellation(run.cancel.by, run.cancel.reason)
-    ended: list[Event] = []
+    heard: list[Event] = []
+    ended: list[Ended] = []
     for child in await store.lock_live_children(transaction, plan.workspace_id, run.id):
         if child.kind in FLOW_KINDS and child.has_begun:
             plan.told.add(child.job_id)
@@ -215,16 +233,19 @@ async def _cancel_children(transaction: Transaction, plan: Plan, run: Run) -> No
                 transaction, plan.workspace_id, child.job_id, CancelAsked(why.by, why.reason, force=force)
             )
         elif child.state == "running":
-            await end_tree(transaction, plan.workspace_id, child.job_id, why, force=False)
+            _, below = await end_jobs(transaction, plan.workspace_id, child.job_id, why, force=False)
+            ended += below
         else:
             result = canceled_result(why.by, why.reason)
             await queue_store.end_canceled(transaction, plan.workspace_id, child.job_id, result, why)
-            ended.append(
+            ended.append(Ended(plan.workspace_id, child.job_id, child.concurrency_key, is_root=False))
+            heard.append(
                 ChildEnded(Place(child.step_place, child.step_attempt, child.step_index), "canceled")
             )
-    if ended and run.status.phase is not Phase.ENDED:
+    if heard and run.status.phase is not Phase.ENDED:
         plan.told.add(run.id)
-        await tell_all(transaction, plan.workspace_id, run.id, ended)
+        await tell_all(transaction, plan.workspace_id, run.id, heard)
+    return ended
 
 
 async def _leave_rest(transaction: Transaction, plan: Plan) -> None:

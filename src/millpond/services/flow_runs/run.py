@@ -40,6 +40,10 @@ class Run:
         self.new_items: set[tuple[str, int]] = set()
         self.finish: Finish | None = None
         self.result: str | None = None
+        self.cache_key: bytes | None = None
+        """Under which key the result of a flow that begins here is to be kept."""
+        self.is_replay = False
+        """Whether the result is that of an earlier run."""
         self.labels: list[str] | None = None
 
     @classmethod

@@ -22,7 +22,9 @@ from millpond.services.flow_runs.performing import Bench, Moved, Performed, Stal
 from millpond.services.flow_runs.plan import Plan
 from millpond.services.flow_runs.scope import Surroundings
 from millpond.services.flow_runs.values import Values
+from millpond.services.job_endings import Ended, follow_ends
 from millpond.store import queue as queue_store
+from millpond.store.pool import Transaction
 
 log = get_logger()
 
@@ -171,15 +173,14 @@ class FlowRunner:
         ]
         async with self._database.transaction() as transaction:
             done = await queue_store.complete_jobs(transaction, failures)
-            for failure in failures:
-                claim = failure.claim
-                if claim.job_id in done and claim.kind not in FLOW_KINDS and claim.parent_job is not None:
-                    await queue_store.end_unreadable(
-                        transaction,
-                        claim.workspace_id,
-                        claim.parent_job,
-                        error_result("FlowUnreadable", message),
-                    )
+            claims = [failure.claim for failure in failures if failure.claim.job_id in done]
+            ended = [Ended.of(claim.workspace_id, claim) for claim in claims]
+            ended += [
+                await _end_around(transaction, claim, claim.parent_job, message)
+                for claim in claims
+                if claim.kind not in FLOW_KINDS and claim.parent_job is not None
+            ]
+            await follow_ends(transaction, ended)
         return Performed([], [])
 
     def _forget_oldest(self) -> None:
@@ -188,6 +189,13 @@ class FlowRunner:
             if tree.happenings:
                 return
             del self._trees[root]
+
+
+async def _end_around(transaction: Transaction, claim: Claim, flow_job: UUID, message: str) -> Ended:
+    """End the flow around a step that has ended."""
+    result = error_result("FlowUnreadable", message)
+    key = await queue_store.end_unreadable(transaction, claim.workspace_id, flow_job, result)
+    return Ended(claim.workspace_id, flow_job, key, is_root=flow_job == claim.root_job)
 
 
 def _claim_of(happening: Happening) -> Claim:

@@ -40,6 +40,9 @@ CREATE INDEX result_cache_delete_expired ON result_cache (expires_at);
 -- Serves forget_results_of.
 CREATE INDEX result_cache_forget_results_of ON result_cache (workspace_id, job_id);
 
+-- Under which key the result of a flow is to be kept: what its arguments referred to when it began.
+ALTER TABLE flow_status ADD COLUMN cache_key bytea;
+
 -- Jobs whose arguments, result and log are to be forgotten, and when.
 CREATE TABLE job_deletion (
     workspace_id text NOT NULL,

@@ -10,6 +10,12 @@ SELECT q.workspace_id, q.job_id, q.canceled_by IS NOT NULL AS canceled, coalesce
  ORDER BY q.job_id
    FOR UPDATE OF q
 
+-- name: told_flows
+-- Flows among claims to which something was said before they began: that is to be ended.
+SELECT DISTINCT i.workspace_id, i.flow_job
+  FROM unnest($1::text[], $2::uuid[]) AS g (workspace_id, job_id)
+  JOIN flow_inbox i ON i.workspace_id = g.workspace_id AND i.flow_job = g.job_id
+
 -- name: lock_keys
 -- Those who give out or free permits of a key take turns; several keys are locked in the order given.
 SELECT pg_advisory_xact_lock(given.lock) FROM unnest($1::bigint[]) AS given (lock)
@@ -64,7 +70,7 @@ UPDATE job_queue q
 
 -- name: park_due
 -- Whatever else is due under a full key waits too, so that claims do not take it up for nothing: the jobs behind would
--- wait for them. $4 are the limits, $5 how long a permit is held at least, $6 how many wait before, $8 the longest delay.
+-- wait for them. A flow between two of its turns has its permit. $4 are the limits, $5 how long a permit is held at least, $6 how many wait before, $8 the longest delay.
 WITH locked AS MATERIALIZED (
     SELECT q.workspace_id, q.job_id, q.priority, coalesce(q.waits_since, q.scheduled_for) AS due, g.key, g.first, g.most, g.step_secs,
            g.ahead
@@ -72,6 +78,7 @@ WITH locked AS MATERIALIZED (
         AS g (workspace_id, key, first, most, step_secs, ahead)
       JOIN job_queue q ON q.workspace_id = g.workspace_id AND q.concurrency_key = g.key
      WHERE q.state = 'queued' AND q.scheduled_for <= $7 AND (q.waits_since IS NULL OR q.scheduled_for > q.waits_since)
+       AND (q.lane <> 'flow' OR q.started_at IS NULL)
        FOR UPDATE OF q SKIP LOCKED
 ), ranked AS (
     SELECT l.*, l.ahead + row_number() OVER (PARTITION BY workspace_id, key ORDER BY priority DESC, due, job_id) - 1 AS place

@@ -1,9 +1,23 @@
 -- name: marked_jobs
--- Jobs of a run that are to be forgotten: the root itself, and those below it.
-SELECT j.id, j.delete_after_s
-  FROM job j
- WHERE j.workspace_id = $1 AND j.delete_after_s IS NOT NULL AND (j.id = $2 OR j.root_job = $2)
- ORDER BY j.created_at, j.id
+-- Jobs of a run that are to be forgotten: the root itself, and its steps. A flow that a script started shares its `root_job`
+-- with all that script started: only what leads up to the flow itself, step by step, is of this run.
+WITH RECURSIVE near AS MATERIALIZED (
+    SELECT j.id, j.delete_after_s, j.created_at, j.parent_job, j.flow_step_id
+      FROM job j
+     WHERE j.workspace_id = $1 AND j.delete_after_s IS NOT NULL
+       AND j.root_job = (SELECT coalesce(r.root_job, r.id) FROM job r WHERE r.workspace_id = $1 AND r.id = $2)
+), line AS (
+    SELECT id AS marked, parent_job, 0 AS depth FROM near WHERE flow_step_id IS NOT NULL
+     UNION ALL
+    SELECT l.marked, p.parent_job, l.depth + 1
+      FROM line l JOIN job p ON p.workspace_id = $1 AND p.id = l.parent_job
+     WHERE l.parent_job <> $2 AND p.flow_step_id IS NOT NULL AND l.depth < 500
+), marked AS (
+    SELECT n.id, n.delete_after_s, n.created_at FROM near n JOIN line l ON l.marked = n.id WHERE l.parent_job = $2
+     UNION ALL
+    SELECT j.id, j.delete_after_s, j.created_at FROM job j WHERE j.workspace_id = $1 AND j.id = $2 AND j.delete_after_s IS NOT NULL
+)
+SELECT id, delete_after_s FROM marked ORDER BY created_at, id
 
 -- name: schedule
 -- When jobs are to be forgotten; one that was named before keeps the earlier time.
@@ -32,7 +46,7 @@ SELECT t.top, t.id, q.job_id IS NULL AS ended
 -- name: wipe_jobs
 -- Forget what jobs that have ended were given, returned and printed; that they ran stays.
 WITH wiped AS (
-    UPDATE job_completed SET deleted = true, result = NULL, labels = NULL
+    UPDATE job_completed SET deleted = true, result = '{}', labels = NULL
      WHERE workspace_id = $1 AND job_id = ANY ($2::uuid[]) AND NOT deleted
     RETURNING job_id
 ), forgotten AS (

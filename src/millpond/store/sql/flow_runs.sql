@@ -2,7 +2,8 @@
 -- A flow job, where it stands, and what has been said to it, all of one instant.
 SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.args, j.tag, j.priority, j.timeout_s, j.parent_job, j.root_job, j.flow_step_id,
        j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner, j.scheduled_for, j.flow_version,
-       j.raw_flow, j.flow_path, j.step_place, j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.is_test, j.cache_ttl_s, j.entrypoint,
+       j.raw_flow, j.flow_path, j.step_place, j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.is_test, j.cache_ttl_s,
+       j.delete_after_s, j.concurrency_key, j.concurrent_limit, j.concurrency_window_s, j.entrypoint,
        s.version, s.status, s.args AS replaced_args, s.wake_at, s.wake_at <= now() AS is_due, q.job_id IS NOT NULL AS is_live, q.started_at,
        q.pinned_to,
        ARRAY (SELECT i.event::text FROM flow_inbox i WHERE i.workspace_id = j.workspace_id AND i.flow_job = j.id ORDER BY i.number)
@@ -142,7 +143,7 @@ SELECT j.id, j.step_place, j.step_attempt, j.step_index, c.status, c.duration_ms
 
 -- name: lock_live_children
 -- Children of a flow that have not ended, held while they are cancelled.
-SELECT q.job_id, q.state, j.kind, j.step_place, j.step_attempt, j.step_index, q.started_at IS NOT NULL AS has_begun
+SELECT q.job_id, q.state, j.kind, j.step_place, j.step_attempt, j.step_index, j.concurrency_key, q.started_at IS NOT NULL AS has_begun
   FROM job j
   JOIN job_queue q ON q.workspace_id = j.workspace_id AND q.job_id = j.id
  WHERE j.workspace_id = $1 AND j.parent_job = $2 AND j.step_attempt IS NOT NULL

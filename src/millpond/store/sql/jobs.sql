@@ -79,10 +79,10 @@ WITH RECURSIVE tree AS (
     SELECT id, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
     SELECT j.id, t.depth + 1 FROM job j JOIN tree t ON j.parent_job = t.id WHERE j.workspace_id = $1 AND t.depth < 500
-), some AS (
+), first AS (
     SELECT id FROM tree ORDER BY id LIMIT $3
 )
-SELECT l.content FROM some s JOIN job_log l ON l.workspace_id = $1 AND l.job_id = s.id AND l.kind = 'log' ORDER BY s.id, l.chunk
+SELECT l.content FROM first f JOIN job_log l ON l.workspace_id = $1 AND l.job_id = f.id AND l.kind = 'log' ORDER BY f.id, l.chunk
 
 -- name: list_queued
 -- Jobs that wait or run; the clauses of the filters follow. $1 workspace, $2 whether to carry args.

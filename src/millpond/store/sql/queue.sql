@@ -28,10 +28,10 @@ WITH given AS (
            concurrent_limit, concurrency_window_s
       FROM given
 ), queued AS (
-    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for, pinned_to, state, worker_id, lease_token,
-                           started_at, sandbox)
+    INSERT INTO job_queue (workspace_id, job_id, lane, tag, priority, scheduled_for, pinned_to, concurrency_key, state, worker_id,
+                           lease_token, started_at, sandbox)
     SELECT workspace_id, id, lane, tag, priority, coalesce(scheduled_for, now()), pinned_to,
-           CASE WHEN starts THEN 'running' WHEN begun THEN 'waiting' ELSE 'queued' END,
+           CASE WHEN concurrent_limit > 0 THEN concurrency_key END, CASE WHEN starts THEN 'running' WHEN begun THEN 'waiting' ELSE 'queued' END,
            CASE WHEN starts THEN $41::uuid END, CASE WHEN starts THEN nextval('lease_token') END,
            CASE WHEN starts OR begun THEN now() END, CASE WHEN starts THEN $42::text END
       FROM given WHERE ended_status IS NULL
@@ -131,7 +131,7 @@ SELECT pg_notify('millpond_completed', job_id::text),
   FROM done
 
 -- name: end_unreadable
--- End a flow job that cannot go on.
+-- End a flow job that cannot go on; its concurrency key comes back.
 WITH gone AS (
     DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 RETURNING job_id, started_at
 ), done AS (
@@ -141,22 +141,25 @@ WITH gone AS (
       FROM gone
     RETURNING job_id
 )
-SELECT pg_notify('millpond_completed', job_id::text) FROM done
+SELECT pg_notify('millpond_completed', d.job_id::text), j.concurrency_key
+  FROM done d JOIN job j ON j.workspace_id = $1 AND j.id = d.job_id
 
 -- name: lock_tree
 -- Hold what is in the queue of a job and of all below it, so that its state stands still while it is cancelled. In the
 -- order of ids, as completions lock: neither waits for the other in a circle.
 -- What is below a flow is the flow's to end, and left out.
 WITH RECURSIVE tree AS (
-    SELECT id, kind, script_hash, parent_job, step_place, step_attempt, step_index, flow_version, 0 AS depth
+    SELECT id, kind, script_hash, parent_job, step_place, step_attempt, step_index, flow_version, concurrency_key, delete_after_s,
+           0 AS depth
       FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
-    SELECT j.id, j.kind, j.script_hash, j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version, t.depth + 1
+    SELECT j.id, j.kind, j.script_hash, j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version, j.concurrency_key,
+           j.delete_after_s, t.depth + 1
       FROM job j JOIN tree t ON j.parent_job = t.id
      WHERE j.workspace_id = $1 AND t.depth < 500 AND t.kind NOT IN ('flow', 'flowpreview', 'flownode')
 )
 SELECT q.job_id, q.state, q.started_at IS NOT NULL AS has_begun, t.kind, t.script_hash, t.parent_job, t.step_place,
-       t.step_attempt, t.step_index, t.flow_version
+       t.step_attempt, t.step_index, t.flow_version, t.concurrency_key, t.delete_after_s
   FROM tree t JOIN job_queue q ON q.workspace_id = $1 AND q.job_id = t.id
  ORDER BY q.job_id
    FOR UPDATE OF q
@@ -230,7 +233,7 @@ SELECT lease_until >= now() FROM worker WHERE id = $1 FOR UPDATE
 -- name: claims_of
 -- What is left with a worker after the release, of all or of the lease tokens $2: cancelled jobs, and those rescued too often.
 SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canceled_reason, j.kind, j.script_hash,
-       j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version
+       j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version, j.concurrency_key, j.delete_after_s
   FROM job_queue q
   JOIN job j ON j.workspace_id = q.workspace_id AND j.id = q.job_id
  WHERE q.worker_id = $1 AND q.state = 'running' AND ($2::bigint[] IS NULL OR q.lease_token = ANY ($2))

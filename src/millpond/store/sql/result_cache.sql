@@ -10,6 +10,14 @@ SELECT $1, $2, $3::json, $4, $5, $6, clock_timestamp(), clock_timestamp() + make
    SET result = excluded.result, path = excluded.path, permissioned_as = excluded.permissioned_as, job_id = excluded.job_id,
        created_at = excluded.created_at, expires_at = excluded.expires_at
 
+-- name: note_flow_key
+-- A flow begins: under which key its result is to be kept.
+UPDATE flow_status SET cache_key = $3 WHERE workspace_id = $1 AND job_id = $2
+
+-- name: get_flow_key
+-- A flow ends: under which key its result is to be kept.
+SELECT cache_key FROM flow_status WHERE workspace_id = $1 AND job_id = $2
+
 -- name: delete_expired
 -- A batch of what is too old, for maintenance.
 DELETE FROM result_cache
