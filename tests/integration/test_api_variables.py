@@ -342,11 +342,11 @@ async def test_a_secret_a_job_reads_is_noted_sealed_for_its_worker(
     await interpolation.resource(job, "u/admin/r")
     seen = await newly_seen(database, keys, "main", [job_of(job)], [])
     assert [secret.value for secret in seen] == [SECRET]
-    assert await newly_seen(database, keys, "main", [job_of(job)], [seen[0].number]) == []
+    assert await newly_seen(database, keys, "main", [job_of(job)], [(job_of(job), seen[0].number)]) == []
     # A value changed while the job runs is a second secret.
     await client.post(f"{BASE}/update/u/admin/s", json={"value": "second"})
     await variables.get_value(job, "u/admin/s")
-    later = await newly_seen(database, keys, "main", [job_of(job)], [seen[0].number])
+    later = await newly_seen(database, keys, "main", [job_of(job)], [(job_of(job), seen[0].number)])
     assert [secret.value for secret in later] == ["second"]
     async with database.transaction() as transaction:
         rows = await transaction.fetch("SELECT s::text AS row FROM job_secret s")

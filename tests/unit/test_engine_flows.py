@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from millpond.engine.events import Started
 from tests.unit.engine_flows import (
     branch,
     branch_all,
@@ -353,6 +354,21 @@ FAILURES: list[tuple[str, Any, Any]] = [
         "Expected an integer, found: -1",
     ),
     ("sleep is text", flow(identity("a", sleep=js("'x'"))), "Expected an integer, found:"),
+    (
+        "sleep is too long to be stored",
+        flow(identity("a", sleep=static(1e17)), identity("b")),
+        "Expected at most 315360000 seconds, found: 1e17",
+    ),
+    (
+        "sleep has too many digits",
+        flow(identity("a", sleep=js("10 ** 400")), identity("b")),
+        "Expected at most 315360000 seconds, found: 1000",
+    ),
+    (
+        "timeout is too long to be stored",
+        flow(py("a", "lambda: 1", timeout=js("2 ** 31"))),
+        "Expected at most 315360000 seconds, found: 2147483648",
+    ),
     ("timeout is text", flow(py("a", "lambda: 1", timeout=static("x"))), "Expected an integer, found:"),
     (
         "stop with a message",
@@ -454,6 +470,33 @@ def test_parallelism_bounds_what_runs_at_once(limit: int, body: Any) -> None:
     run = world.run(flow(loop("a", list(range(9)), *body, over={"parallel": True, "parallelism": limit})))
     assert run.result == [number * 2 for number in range(9)]
     assert 1 <= world.most_at_once <= limit
+
+
+@pytest.mark.parametrize("limit", [{}, {"parallelism": 5_000}], ids=["no limit", "a high limit"])
+@pytest.mark.parametrize("body", [[DOUBLE], [DOUBLE, identity("i")]], ids=["one step", "two steps"])
+def test_a_long_parallel_loop_runs_a_thousand_items_at_once(limit: Any, body: Any) -> None:
+    world = World()
+    run = world.run(flow(loop("a", list(range(1_500)), *body, over={"parallel": True, **limit})))
+    assert run.result == [number * 2 for number in range(1_500)]
+    assert _most_children_at_once(1_500, *body, over={"parallel": True, **limit}) == 1_000
+
+
+def test_many_branches_run_a_thousand_at_once() -> None:
+    branches = [branch(py(f"b{number}", f"lambda: {number}")) for number in range(1_100)]
+    world = World()
+    run = world.start(flow(branch_all("a", *branches)))
+    world.feed(run, Started())
+    assert len(run.jobs) == 1_000
+    world.settle()
+    assert run.result == list(range(1_100))
+
+
+def _most_children_at_once(count: int, *body: Any, over: Any) -> int:
+    """How many children are pushed before the first of them ends."""
+    world = World()
+    run = world.start(flow(loop("a", list(range(count)), *body, over=over)))
+    world.feed(run, Started())
+    return len(run.jobs)
 
 
 def test_skipping_the_whole_flow() -> None:

@@ -55,6 +55,10 @@ OVER: list[dict[str, Any]] = [
 ]
 
 
+STEPS = {"script", "identity", "subflow"}
+ITERATING = {"loop", "while", "all"}
+
+
 @st.composite
 def modules(draw: st.DrawFn, names: Any, depth: int = 3) -> list[dict[str, Any]]:
     return [draw(a_module(names, depth)) for _ in range(draw(st.integers(0, 3)))]
@@ -67,7 +71,7 @@ def a_module(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:  # noqa
     kinds += ["loop", "while", "all", "one"] if depth else []
     kind = draw(st.sampled_from(kinds))
     chosen = draw(st.lists(st.sampled_from(SETTINGS), max_size=2))
-    given_settings = {key: value for entry in chosen for key, value in entry.items()}
+    given_settings = {key: value for entry in chosen for key, value in entry.items() if _takes(kind, key)}
 
     def body() -> list[dict[str, Any]]:
         return draw(modules(names, depth - 1))
@@ -94,6 +98,12 @@ def a_module(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:  # noqa
             return module(name, "flow", {"path": draw(st.sampled_from(["good", "bad"]))}, **given_settings)
         case _:
             return identity(name, **given_settings)
+
+
+def _takes(kind: str, setting: str) -> bool:
+    """Whether a kind of step may have a setting; the others are refused."""
+    refused = {"timeout": kind not in STEPS, "stop_after_all_iters_if": kind not in ITERATING}
+    return not refused.get(setting, False)
 
 
 @st.composite

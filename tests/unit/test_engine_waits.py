@@ -181,14 +181,33 @@ def test_force_does_not_wait_for_children() -> None:
     assert outcome(run)[0] == "canceled"
 
 
-def test_a_step_somebody_cancelled_is_not_tried_again() -> None:
+@pytest.mark.parametrize(
+    "settings", [{"retry": {"constant": {"attempts": 3}}}, {"continue_on_error": True}, {}], ids=str
+)
+def test_a_step_somebody_cancelled_ends_the_flow(settings: dict[str, Any]) -> None:
     world = World()
-    run = world.start(flow(py("a", "lambda: 1", retry={"constant": {"attempts": 3}})))
+    run = world.start(
+        flow(
+            py("a", "lambda: 1", **settings), py("b", "lambda: 2"), failure_module=py("failure", "lambda: 3")
+        )
+    )
     world.feed(run, Started())
     world._cancel(run.jobs[Place("a")])
     world.settle()
-    assert outcome(run)[0] == "failure"
+    assert outcome(run)[0] == "canceled"
     assert len(run.jobs) == 1
+
+
+def test_one_turn_of_a_loop_that_is_cancelled_ends_the_others_and_the_flow() -> None:
+    world = World()
+    body = [py("b", "lambda: 1"), py("c", "lambda: 2")]
+    looped = {"type": "forloopflow", "iterator": {"type": "static", "value": [1, 2, 3]}, "modules": body}
+    run = world.start(flow({"id": "a", "value": {**looped, "parallel": True, "skip_failures": True}}))
+    world.feed(run, Started())
+    world._cancel(run.jobs[Place("a", 0, 1)])
+    world.settle()
+    assert outcome(run)[0] == "canceled"
+    assert all(job.status is not None for job in run.jobs.values())
 
 
 @pytest.mark.parametrize("place", [Place("a", 1), Place("b"), Place("a", 0, 0)])

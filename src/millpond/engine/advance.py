@@ -110,6 +110,8 @@ def _child_ended(turn: Turn, event: ChildEnded) -> Next:
         return None
     if turn.status.phase is Phase.CANCELING:
         return _child_of_canceled_ended(turn)
+    if event.status == "canceled":
+        return _stopped_by_child(turn, event)
     return ending.child_ended(turn, event)
 
 
@@ -153,6 +155,22 @@ def _cancel(turn: Turn, event: CancelAsked) -> Next:
         turn.change(phase=Phase.CANCELING)
         return None
     return _end_canceled(turn)
+
+
+def _stopped_by_child(turn: Turn, event: ChildEnded) -> Next:
+    """Somebody ended a step: the flow ends with it, whatever the step says of failures."""
+    canceled = event.canceled or Canceled("unknown", f"step '{turn.module.id}' was canceled")
+    turn.change(canceled=canceled)
+    iterations = turn.state.iterations
+    if iterations is None:
+        return _end_canceled(turn)
+    iterations = msgspec.structs.replace(iterations, ended=iterations.ended + 1)
+    turn.change_state(iterations=iterations)
+    if iterations.ended == iterations.started:
+        return _end_canceled(turn)
+    turn.cancel_children(canceled.by, canceled.reason)
+    turn.change(phase=Phase.CANCELING)
+    return None
 
 
 def _child_of_canceled_ended(turn: Turn) -> Next:

@@ -18,12 +18,11 @@ def child_ended(turn: Turn, event: ChildEnded) -> Next:
         return iteration_ended(turn, event)
     is_boundary = isinstance(turn.module.value, SubFlow)
     turn.change_state(result=ResultOf(event.place), stop=None if is_boundary else event.stop)
-    if event.status in {"failure", "canceled"}:
+    if event.status == "failure":
         turn.change_state(stop=None)
         if turn.is_ordinary:
             turn.change(handled=event.handled and not is_boundary)
-        # Somebody asked for this job to end: trying it again would undo that.
-        return Stage.FAIL if event.status == "canceled" else Stage.RETRY
+        return Stage.RETRY
     if turn.in_failure_module:
         return _failure_handled(turn, event)
     return Stage.SUCCEED if turn.state.skipped or turn.state.stop is not None else Stage.STOP

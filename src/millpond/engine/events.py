@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from millpond.engine.references import Place
-from millpond.engine.status import Approval, Phase, Stop
+from millpond.engine.status import Approval, Canceled, Phase, Stop
 
 
 class Started(msgspec.Struct, frozen=True, tag=True):
@@ -15,13 +15,14 @@ class Started(msgspec.Struct, frozen=True, tag=True):
 
 class ChildEnded(msgspec.Struct, frozen=True, tag=True):
     """A child job ended. `stop` and `handled` repeat what the child flow's `Finish` said; `recovers` is
-    `recovers(result)`, looked at for failure modules only."""
+    `recovers(result)`, looked at for failure modules only. `canceled` says who ended it, when somebody did."""
 
     place: Place
     status: Literal["success", "failure", "canceled", "skipped"]
     stop: Stop | None = None
     handled: bool = False
     recovers: bool = False
+    canceled: Canceled | None = None
 
 
 class Value(msgspec.Struct, frozen=True, tag=True):

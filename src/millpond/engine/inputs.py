@@ -1,13 +1,22 @@
 """What a step is given: which inputs are known at once, which are asked for, and what the answers mean."""
 
 from collections.abc import Mapping
-from math import isfinite
+from math import inf
 
 import msgspec
 
 from millpond.engine.effects import Expression
 from millpond.engine.events import Answer, Broken, Value
-from millpond.model.flow_settings import AiTransform, JavascriptTransform, Number, StaticTransform
+from millpond.model.flow_settings import (
+    LONGEST_SECS,
+    AiTransform,
+    JavascriptTransform,
+    Number,
+    StaticTransform,
+)
+
+LONGEST_SHOWN = 100
+"""Characters of a value that an error quotes."""
 
 Settings = Mapping[str, Number | None]
 NO_SETTINGS: Settings = {}
@@ -83,19 +92,30 @@ class NotThat(Exception):
 
 
 def seconds_from(value: msgspec.Raw | None) -> float | None:
-    """A duration, None when there is none; raises `NotThat`."""
-    if value is None or bytes(value) == b"null":
-        return None
-    number = msgspec.json.decode(value)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number) or number < 0:
-        raise NotThat(f"Expected an integer, found: {bytes(value).decode()}")
-    return number
+    """A duration, None when there is none; raises `NotThat`, also for one too long to be stored."""
+    seconds = _number_from(value)
+    if seconds is not None and seconds > LONGEST_SECS:
+        raise NotThat(f"Expected at most {LONGEST_SECS} seconds, found: {_shown(value)}")
+    return seconds
 
 
 def count_from(value: msgspec.Raw | None) -> int | None:
     """A count of at least one, None when there is none; raises `NotThat`."""
-    number = seconds_from(value)
+    number = _number_from(value)
     return None if number is None else max(1, int(number))
+
+
+def _number_from(value: msgspec.Raw | None) -> float | None:
+    if value is None or bytes(value) == b"null":
+        return None
+    number = msgspec.json.decode(value)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < inf:
+        raise NotThat(f"Expected an integer, found: {_shown(value)}")
+    return number
+
+
+def _shown(value: msgspec.Raw | None) -> str:
+    return bytes(value or b"null").decode()[:LONGEST_SHOWN]
 
 
 def items_from(value: msgspec.Raw | None) -> tuple[msgspec.Raw, ...]:

@@ -46,6 +46,9 @@ from millpond.model.flow_modules import (
     transforms_of,
 )
 
+MOST_AT_ONCE = 1000
+"""Children of a container that are under way at the same time: more would only wait, and swell a turn's transaction."""
+
 INPUT = "input:"
 """Before the names of inputs, which could be those of settings."""
 
@@ -111,7 +114,8 @@ def _for_loop(turn: Turn, answers: Answers) -> Next:
     assert isinstance(loop, ForLoop)
     settings = answers.merged(_settings(turn.module))
     items = items_from(settings.get("iterator")) if loop.modules else ()
-    limit = (count_from(settings.get("parallelism")) or max(1, len(items))) if loop.parallel else 1
+    wanted = count_from(settings.get("parallelism")) or len(items)
+    limit = _at_once(wanted) if loop.parallel else 1
     if items:
         turn.effects.append(KeepItems(turn.place, items))
     return _iterate(turn, len(items), limit)
@@ -126,7 +130,11 @@ def _branch_all(turn: Turn, _: Answers) -> Next:
     branches = turn.module.value
     assert isinstance(branches, BranchAll)
     total = len(branches.branches)
-    return _iterate(turn, total, max(1, total) if branches.parallel else 1)
+    return _iterate(turn, total, _at_once(total) if branches.parallel else 1)
+
+
+def _at_once(wanted: int) -> int:
+    return min(max(1, wanted), MOST_AT_ONCE)
 
 
 def _iterate(turn: Turn, total: int | None, limit: int) -> Next:

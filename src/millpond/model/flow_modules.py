@@ -170,6 +170,11 @@ def bodies_of(value: ModuleValue) -> list[tuple[FlowModule, ...]]:
             return []
 
 
+def waits_behind(module: FlowModule) -> bool:
+    """Whether a flow rests after the step: by sleeping, or for approvals."""
+    return module.sleep is not None or (module.suspend is not None and bool(module.suspend.required_events))
+
+
 def all_modules(modules: tuple[FlowModule, ...]) -> Iterator[FlowModule]:
     """Every step at any depth, a container before what it holds."""
     for module in modules:

@@ -69,5 +69,6 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     args: str
     is_live: bool
     is_due: bool
+    is_late: bool
     wake_at: datetime | None
     messages: list[str]

@@ -9,6 +9,8 @@ from millpond.model.carried import null_json
 
 RETRY_DELAY_CAP_SECS = 6 * 3600
 SUSPEND_TIMEOUT_SECS = 1800
+LONGEST_SECS = 10 * 365 * 24 * 3600
+"""Ten years: no time a flow names may be longer."""
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +110,7 @@ class Suspension(Strict, frozen=True):
 
 
 class Debouncing(Strict, frozen=True):
-    """Read so that it can be refused by name; see `flow_validation.UNSUPPORTED`."""
+    """Read so that it can be refused by name; see `flow_refusals`."""
 
     debounce_delay_s: int | None = None
     debounce_key: str | None = None

@@ -1,50 +1,39 @@
 """Reading a flow's definition, and refusing what is wrong with the name of the thing and its place."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator
+from itertools import chain, count
 from typing import NoReturn
 
 import msgspec
 
 from millpond.base.errors import InvalidInput
+from millpond.model.flow_bounds import beyond_bounds_of_flow, beyond_bounds_of_module
 from millpond.model.flow_modules import (
     FlowModule,
     ForLoop,
-    Identity,
     RawScript,
     ScriptStep,
-    Step,
-    WhileLoop,
     all_modules,
     bodies_of,
+    waits_behind,
 )
-from millpond.model.flow_settings import AiTransform
+from millpond.model.flow_refusals import (
+    refused_of_failure_module,
+    refused_of_flow,
+    refused_of_module,
+    refused_of_preprocessor,
+)
+from millpond.model.flow_settings import AiTransform, Retry
 from millpond.model.flows import FlowValue
 
 DEEPEST_NESTING = 50
 LONGEST_ID = 100
 RESERVED_IDS = frozenset({"failure", "preprocessor"})
-
-UNSUPPORTED_FLOW_FIELDS: Mapping[str, Callable[[FlowValue], object]] = {
-    "debounce_delay_s": lambda flow: flow.debounce_delay_s,
-    "debounce_key": lambda flow: flow.debounce_key,
-    "debounce_args_to_accumulate": lambda flow: flow.debounce_args_to_accumulate,
-    "max_total_debouncing_time": lambda flow: flow.max_total_debouncing_time,
-    "max_total_debounces_amount": lambda flow: flow.max_total_debounces_amount,
-    "chat_input_enabled": lambda flow: flow.chat_input_enabled,
-    "cache_ignore_s3_path": lambda flow: flow.cache_ignore_s3_path,
-}
-"""Members of a flow that Windmill has and we do not, each with what tells that it is in use."""
-
-UNSUPPORTED_MODULE_FIELDS: Mapping[str, Callable[[FlowModule], object]] = {
-    "debouncing": lambda module: module.debouncing,
-    "job_token_scopes": lambda module: module.job_token_scopes is not None,
-    "cache_ignore_s3_path": lambda module: module.cache_ignore_s3_path,
-    "value.squash": lambda module: isinstance(module.value, ForLoop | WhileLoop) and module.value.squash,
-    "value.parallel": lambda module: isinstance(module.value, WhileLoop) and module.value.parallel,
-}
-"""The same of a step. Editors write `parallel: false` on while loops, so only `true` is refused."""
+FAILURE_PREFIX = "failure-"
+"""Of the ids of failure modules inside loops and branches."""
+LAST_WAIT_SUFFIX = "-v"
+"""Of the id of the step that is added where a last step sleeps or waits."""
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -66,17 +55,13 @@ def read_flow(definition: bytes | str) -> FlowValue:
 
 
 def check_flow(flow: FlowValue) -> None:
-    """Raise `InvalidInput` for what single members cannot tell: ids, retries, handlers, what is unsupported."""
-    for name, in_use in UNSUPPORTED_FLOW_FIELDS.items():
-        if in_use(flow):
-            raise InvalidInput(f"Invalid flow: `{name}` is not supported")
+    """Raise `InvalidInput` for what single members cannot tell: ids, numbers, handlers, what is unsupported."""
+    _refuse_first(refused_of_flow(flow), beyond_bounds_of_flow(flow))
     _check_depth(flow.modules, DEEPEST_NESTING)
     _check_ids(flow)
     for module in every_module(flow):
         _check_module(module)
-    for name, handler in (("failure", flow.failure_module), ("preprocessor", flow.preprocessor_module)):
-        if handler is not None and not isinstance(handler.value, RawScript | ScriptStep):
-            raise InvalidInput(f"Invalid flow: the {name} module must be a script")
+    _check_handlers(flow)
     if flow.early_return and flow.early_return not in {module.id for module in flow.modules}:
         raise InvalidInput(
             f"Invalid flow: `early_return` names step '{flow.early_return}', which does not exist"
@@ -108,38 +93,58 @@ def _check_ids(flow: FlowValue) -> None:
             raise InvalidInput(
                 f"Invalid flow: the id of step '{module.id[:40]}…' is over {LONGEST_ID} characters long"
             )
+        if module.id.startswith(FAILURE_PREFIX):
+            raise InvalidInput(
+                f"Invalid flow: a step cannot have the id '{module.id}': those of failure modules in loops and "
+                f"branches begin with '{FAILURE_PREFIX}'"
+            )
         seen.add(module.id)
+    for added, last in _added_waits(flow.modules):
+        if added in seen:
+            raise InvalidInput(
+                f"Invalid flow: a step cannot have the id '{added}': it is that of the wait behind step '{last}'"
+            )
+
+
+def _added_waits(modules: tuple[FlowModule, ...]) -> Iterator[tuple[str, str]]:
+    """The ids of steps that are added so that waits at an end take effect, each with the step it follows."""
+    if modules and waits_behind(modules[-1]):
+        yield f"{modules[-1].id}{LAST_WAIT_SUFFIX}", modules[-1].id
+    for module in modules:
+        for body in bodies_of(module.value):
+            yield from _added_waits(body)
 
 
 def _check_module(module: FlowModule) -> None:
-    place = f"Invalid flow: step '{module.id}'"
-    for name, in_use in UNSUPPORTED_MODULE_FIELDS.items():
-        if in_use(module):
-            raise InvalidInput(f"{place}: `{name}` is not supported")
-    if module.retry is not None:
-        _check_retry(module, place)
+    problems = (refused_of_module(module), beyond_bounds_of_module(module), _wrong_in(module))
+    _refuse_first(*problems, step=module.id)
+
+
+def _wrong_in(module: FlowModule) -> Iterator[str]:
     if isinstance(module.value, ForLoop) and isinstance(module.value.iterator, AiTransform):
-        raise InvalidInput(f"{place}: AI input transform not supported for iterator")
-    if (
-        module.suspend is not None
-        and min(module.suspend.required_events or 0, module.suspend.timeout or 0) < 0
-    ):
-        raise InvalidInput(f"{place}: `suspend` takes no negative numbers")
-    if module.cache_ttl and not isinstance(module.value, Step):
-        raise InvalidInput(f"{place}: `cache_ttl` is not supported on steps other than scripts and flows")
-    if isinstance(module.value, Identity) and module.pass_flow_input_directly:
-        raise InvalidInput(f"{place}: `pass_flow_input_directly` has no meaning for an identity step")
-
-
-def _check_retry(module: FlowModule, place: str) -> None:
-    assert module.retry is not None
-    constant, exponential = module.retry.constant, module.retry.exponential
+        yield "AI input transform not supported for iterator"
+    exponential = Retry().exponential if module.retry is None else module.retry.exponential
     if exponential.attempts > 0 and exponential.seconds <= 0:
-        raise InvalidInput(f"{place}: `retry.exponential.seconds` must be above 0")
-    if min(constant.attempts, constant.seconds, exponential.attempts, exponential.multiplier) < 0:
-        raise InvalidInput(f"{place}: `retry` takes no negative numbers")
-    if not 0 <= (exponential.random_factor or 0) <= 100:
-        raise InvalidInput(f"{place}: `retry.exponential.random_factor` is a percentage, 0 to 100")
+        yield "`retry.exponential.seconds` must be above 0"
+
+
+def _check_handlers(flow: FlowValue) -> None:
+    for name, handler, refused in (
+        ("failure", flow.failure_module, refused_of_failure_module),
+        ("preprocessor", flow.preprocessor_module, refused_of_preprocessor),
+    ):
+        if handler is None:
+            continue
+        if not isinstance(handler.value, RawScript | ScriptStep):
+            raise InvalidInput(f"Invalid flow: the {name} module must be a script")
+        _refuse_first(refused(handler), step=handler.id)
+
+
+def _refuse_first(*problems: Iterator[str], step: str | None = None) -> None:
+    problem = next(chain(*problems), None)
+    if problem is not None:
+        where = "" if step is None else f"step '{step}': "
+        raise InvalidInput(f"Invalid flow: {where}{problem}")
 
 
 def _with_ids(flow: FlowValue) -> FlowValue:

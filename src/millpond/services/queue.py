@@ -10,9 +10,9 @@ from uuid import UUID
 from millpond.base.errors import NotFound
 from millpond.base.ids import hash_to_hex
 from millpond.base.log import get_logger
-from millpond.model.jobs import Claim, Completion, Lane
+from millpond.model.jobs import FLOW_KINDS, Cancellation, Claim, Completion, Lane
 from millpond.model.results import canceled_result, error_result
-from millpond.services.job_endings import Ended, follow_ends, tell_of_end
+from millpond.services.job_endings import Ended, end_by_force, follow_ends, tell_of_end
 from millpond.store import flow_runs as flow_store
 from millpond.store import flows as flow_document_store
 from millpond.store import queue as store
@@ -87,7 +87,7 @@ class Queue:
         async with self._database.statement() as connection:
             claims = await store.claim_jobs(connection, worker_id, lane, tags, limit, sandbox, pin)
             for claim in claims:
-                if claim.rescues:
+                if claim.rescues and claim.kind not in FLOW_KINDS:
                     await store.clear_log(connection, claim.workspace_id, claim.job_id)
             return claims
 
@@ -186,12 +186,23 @@ class Queue:
             why = claim.cancellation
             result = error_result(name, message) if why is None else canceled_result(why.by, why.reason)
             async with self._database.transaction() as transaction:
-                if claim.parent_job is not None and claim.step_attempt is not None:
-                    await flow_store.lock_runs(transaction, claim.workspace_id, [claim.parent_job])
+                await flow_store.lock_runs(transaction, claim.workspace_id, _flows_of(claim))
                 if await store.end_claim(transaction, claim, status, result):
                     await tell_of_end(transaction, claim.workspace_id, claim, status, message)
-                    await follow_ends(transaction, [Ended.of(claim.workspace_id, claim)])
+                    ended = [Ended.of(claim.workspace_id, claim)]
+                    if claim.kind in FLOW_KINDS:
+                        why = Cancellation(name, message)
+                        _, below = await end_by_force(transaction, claim.workspace_id, claim.job_id, why)
+                        ended += below
+                    await follow_ends(transaction, ended)
         return len(left)
+
+
+def _flows_of(claim: LeftClaim) -> list[UUID]:
+    """The flow a claim is, and the one around it."""
+    around = claim.parent_job if claim.step_attempt is not None else None
+    own = claim.job_id if claim.kind in FLOW_KINDS else None
+    return [flow_job for flow_job in (around, own) if flow_job is not None]
 
 
 def _is_limited(claim: Claim) -> bool:

@@ -6,7 +6,7 @@ masks what they open to.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from millpond.base.sealing import SealBroken, unseal
 from millpond.model.actors import Actor
 from millpond.services.workspace_keys import WorkspaceKeys
 from millpond.store import job_secrets
+from millpond.store.job_secrets import SealedSecret
 from millpond.store.pool import Database, Transaction
 
 log = get_logger()
@@ -27,11 +28,10 @@ MIN_MASKED_CHARACTERS = 3
 
 
 class SeenSecret(NamedTuple):
-    """A secret in clear, the number of its note, and the job that has read it, running as `read_as`."""
+    """A secret in clear, the number of its note, and the job whose log it is masked in: it, or one above it, has read it."""
 
+    printer: UUID
     number: int
-    job_id: UUID
-    read_as: str | None
     value: str
 
 
@@ -59,16 +59,18 @@ async def newly_seen(
     database: Database,
     workspace_keys: WorkspaceKeys,
     workspace_id: str,
-    job_ids: list[UUID],
-    known: list[int],
+    printers: Sequence[UUID],
+    known: Sequence[tuple[UUID, int]],
 ) -> list[SeenSecret]:
-    """The secrets the jobs have read besides those `known` by number. For workers: nobody is authorized.
+    """The secrets that jobs which print, or those above them, have read, besides the `known`: printer and number.
+
+    For workers: nobody is authorized. A job's own start decides which of those above it count (decision 0017).
 
     A note that opens no more, since the workspace's key was exchanged meanwhile, is left out and logged: no job has read
     a value that does not open.
     """
     async with database.statement() as connection:
-        notes = await job_secrets.list_new(connection, workspace_id, job_ids, known)
+        notes = await job_secrets.list_new(connection, workspace_id, printers, known)
     if not notes:
         return []
     try:
@@ -76,15 +78,21 @@ async def newly_seen(
     except SecretUnreadable as error:
         log.warning("job_secrets_unreadable", workspace_id=workspace_id, error=error.message)
         return []
-    seen = []
+    values: dict[int, str | None] = {}
     for note in notes:
-        try:
-            seen.append(
-                SeenSecret(note.number, note.job_id, note.read_as, unseal(workspace_key, note.sealed_value))
-            )
-        except SealBroken:
-            log.warning("job_secret_unreadable", workspace_id=workspace_id, path=note.path)
-    return seen
+        # One note may concern many steps of a flow.
+        if note.number not in values:
+            values[note.number] = _opened(workspace_key, workspace_id, note)
+    opened = ((note, values[note.number]) for note in notes)
+    return [SeenSecret(note.printer, note.number, value) for note, value in opened if value is not None]
+
+
+def _opened(workspace_key: bytes, workspace_id: str, note: SealedSecret) -> str | None:
+    try:
+        return unseal(workspace_key, note.sealed_value)
+    except SealBroken:
+        log.warning("job_secret_unreadable", workspace_id=workspace_id, path=note.path)
+        return None
 
 
 def texts_to_mask(secrets: Iterable[str]) -> list[str]:

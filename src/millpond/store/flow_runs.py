@@ -222,6 +222,7 @@ def _run(row: Row) -> StoredRun:
         args=row["replaced_args"] or job.args,
         is_live=row["is_live"],
         is_due=bool(row["is_due"]),
+        is_late=bool(row["is_late"]),
         wake_at=row["wake_at"],
         messages=row["messages"],
     )

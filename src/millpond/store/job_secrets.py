@@ -1,5 +1,6 @@
 """Queries on the secrets that running jobs have read; values stay sealed here."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,14 +11,13 @@ _SQL = load("job_secrets")
 
 
 class SealedSecret(NamedTuple):
-    """A secret a job has read, running as `read_as`; `number` names the row, so that a reader asks for the rows it lacks.
+    """A secret that the job `printer`, or one above it, has read.
 
-    `read_as` is None when the job was deleted.
+    `number` names the row, so that a reader asks for the rows it lacks.
     """
 
+    printer: UUID
     number: int
-    job_id: UUID
-    read_as: str | None
     path: str
     sealed_value: str
 
@@ -30,14 +30,17 @@ async def record(
 
 
 async def list_new(
-    transaction: Transaction, workspace_id: str, job_ids: list[UUID], known: list[int]
+    transaction: Transaction, workspace_id: str, printers: Sequence[UUID], known: Sequence[tuple[UUID, int]]
 ) -> list[SealedSecret]:
-    """What the jobs have read, without the rows whose numbers are `known`."""
-    rows = await transaction.fetch(_SQL["list_new"], workspace_id, job_ids, known)
-    return [
-        SealedSecret(row["number"], row["job_id"], row["read_as"], row["path"], row["sealed_value"])
-        for row in rows
-    ]
+    """What jobs that print and those above them have read, without the rows `known` of a printer by number."""
+    rows = await transaction.fetch(
+        _SQL["list_new"],
+        workspace_id,
+        list(printers),
+        [printer for printer, _ in known],
+        [number for _, number in known],
+    )
+    return [SealedSecret(row["printer"], row["number"], row["path"], row["sealed_value"]) for row in rows]
 
 
 async def delete_of_ended_jobs(transaction: Transaction) -> int:

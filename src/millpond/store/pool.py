@@ -18,6 +18,7 @@ _SQL = load("pool")
 
 CONNECT_TIMEOUT_SECS = 10
 COMMAND_TIMEOUT_SECS = 120
+IDLE_IN_TRANSACTION = "10s"
 LISTEN_RETRY_SECS = 0.5
 MINIMUM_VERSION = 15
 
@@ -89,7 +90,12 @@ class Database:
                 timeout=CONNECT_TIMEOUT_SECS,
                 command_timeout=COMMAND_TIMEOUT_SECS,
                 reset=_keep_as_is,
-                server_settings={"application_name": application, "timezone": "UTC"},
+                server_settings={
+                    "application_name": application,
+                    "timezone": "UTC",
+                    # A process that stands still within a transaction must not hold rows that others wait for.
+                    "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+                },
             )
             async with pool.acquire() as connection:
                 version = connection.get_server_version().major

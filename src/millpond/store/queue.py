@@ -208,22 +208,42 @@ async def complete_jobs(transaction: Transaction, completions: Sequence[Completi
     return {row["job_id"] for row in rows}
 
 
-async def lock_tree(transaction: Transaction, workspace_id: str, job_id: UUID) -> list[QueuedFacts]:
-    """What is in the queue of a job and of all below it, held until the transaction ends."""
-    rows = await transaction.fetch(_SQL["lock_tree"], workspace_id, job_id)
+async def lock_tree(
+    transaction: Transaction, workspace_id: str, job_id: UUID, *, whole: bool
+) -> list[QueuedFacts]:
+    """What is in the queue of a job and of all below it, held until the transaction ends.
+
+    Unless `whole`, without what is below flows.
+    """
+    rows = await transaction.fetch(_SQL["lock_tree"], workspace_id, job_id, whole)
     return [QueuedFacts(**{name: row[name] for name in QueuedFacts._fields}) for row in rows]
 
 
-async def lock_flows_around(transaction: Transaction, workspace_id: str, job_id: UUID) -> None:
+async def lock_flows_around(
+    transaction: Transaction, workspace_id: str, job_id: UUID, *, whole: bool
+) -> None:
     """Hold the flows in and directly above a tree of jobs: what is said to them must come before their jobs are held."""
-    await transaction.fetch(_SQL["lock_flows_around"], workspace_id, job_id)
+    held = -1
+    while True:
+        rows = await transaction.fetch(_SQL["lock_flows_around"], workspace_id, job_id, whole)
+        # A turn that was waited for may have pushed flows that this look does not see yet; those of held flows push none.
+        if not whole or len(rows) == held:
+            return
+        held = len(rows)
 
 
 async def end_canceled(
     transaction: Transaction, workspace_id: str, job_id: UUID, result: str, why: Cancellation
 ) -> None:
     """End a job in the queue, whether it waits or runs."""
-    await transaction.execute(_SQL["end_canceled"], workspace_id, job_id, result, why.by, why.reason)
+    await end_all_canceled(transaction, workspace_id, [job_id], result, why)
+
+
+async def end_all_canceled(
+    transaction: Transaction, workspace_id: str, job_ids: Sequence[UUID], result: str, why: Cancellation
+) -> None:
+    """End jobs in the queue, whether they wait or run."""
+    await transaction.execute(_SQL["end_canceled"], workspace_id, list(job_ids), result, why.by, why.reason)
 
 
 async def end_unreadable(

@@ -2,7 +2,6 @@
 
 import codecs
 from collections.abc import Callable
-from uuid import UUID
 
 from millpond.model.jobs import Claim
 from millpond.store.queue import LogChunk
@@ -19,8 +18,7 @@ class JobLog:
     def __init__(self, claim: Claim, cap_bytes: int, on_output: Callable[["JobLog"], None]) -> None:
         self.claim = claim
         self.mask = Mask()
-        self.lineage = frozenset(job for job in (claim.job_id, claim.parent_job, claim.root_job) if job)
-        self.known_secrets: dict[int, UUID] = {}
+        self.known_secrets: set[int] = set()
         self._on_output = on_output
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._room_bytes = cap_bytes

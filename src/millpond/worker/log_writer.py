@@ -7,7 +7,6 @@ from uuid import UUID
 
 from millpond.base.errors import MillpondError, Unavailable
 from millpond.base.log import get_logger
-from millpond.model.jobs import Claim
 from millpond.services.queue import Queue
 from millpond.services.secrets_seen import SeenSecret
 from millpond.store.queue import LogChunk
@@ -19,7 +18,7 @@ FLUSH_EVERY_SECS = 0.05
 RETRY_SECS = 0.5
 CHARACTERS_A_WRITE = 8 * 1024 * 1024
 
-SecretsSeen = Callable[[str, list[UUID], list[int]], Awaitable[list[SeenSecret]]]
+SecretsSeen = Callable[[str, list[UUID], list[tuple[UUID, int]]], Awaitable[list[SeenSecret]]]
 
 
 class LogWriter:
@@ -92,36 +91,22 @@ class LogWriter:
         for job_log in logs:
             by_workspace[job_log.claim.workspace_id].append(job_log)
         for workspace_id, members in by_workspace.items():
-            # One query for all. What a job has read is masked in its own log and those of its children, in no other.
-            jobs = list(frozenset().union(*(member.lineage for member in members)))
-            seen = await self._secrets_seen(workspace_id, jobs, _known_to_all(members))
+            # One query for all. What a job has read is masked in its own log and those of jobs below it, in no other.
+            printers = {member.claim.job_id for member in members}
+            seen = await self._secrets_seen(workspace_id, list(printers), _known_to_all(members))
             for member in members:
-                noted = [secret for secret in seen if secret.job_id in member.lineage]
-                member.known_secrets.update((secret.number, secret.job_id) for secret in noted)
-                member.mask.add(secret.value for secret in noted if _may_tell(member.claim, secret))
+                noted = [secret for secret in seen if secret.printer == member.claim.job_id]
+                member.known_secrets.update(secret.number for secret in noted)
+                member.mask.add(secret.value for secret in noted)
 
 
-def _may_tell(claim: Claim, secret: SeenSecret) -> bool:
-    """Whether a log may be masked with a secret, which tells who guesses right.
-
-    Anyone may name a job they can see as the parent of their own: it must have been that job, or whom it runs as, that
-    started this one. Steps of flows are started by the engine alone.
-    """
-    if secret.job_id == claim.job_id or claim.flow_step_id is not None:
-        return True
-    return secret.read_as in (f"u/{claim.created_by}", claim.permissioned_as)
-
-
-def _known_to_all(logs: list[JobLog]) -> list[int]:
-    """The notes that every log among these knows in which their secrets are masked."""
-    known: dict[int, UUID] = {}
+def _known_to_all(logs: list[JobLog]) -> list[tuple[UUID, int]]:
+    """The secrets that the logs know, by job and number. A job taken up again has two logs for a moment."""
+    known: dict[UUID, set[int]] = {}
     for job_log in logs:
-        known.update(job_log.known_secrets)
-    return [
-        number
-        for number, job_id in known.items()
-        if all(number in job_log.known_secrets for job_log in logs if job_id in job_log.lineage)
-    ]
+        job_id = job_log.claim.job_id
+        known[job_id] = known.get(job_id, job_log.known_secrets) & job_log.known_secrets
+    return [(job_id, number) for job_id, numbers in known.items() for number in numbers]
 
 
 def _count_within(chunks: list[LogChunk], characters: int) -> int:

@@ -42,6 +42,7 @@ INLINE_SLOTS = 400
 FLOW_SLOTS = 100
 RETRY_SECS = 0.5
 ABANDON_SECS = 10.0
+UNTURNED_SECS = 30.0
 
 Written = TypeVar("Written")
 
@@ -214,8 +215,8 @@ class Worker:
 
     async def _run_claim(self, claim: Claim) -> Claim | None:
         if claim.kind in FLOW_KINDS:
-            turned = await self._until_reached(lambda: self._flows.claimed(claim, self._bench()))
-            return self._went_on(claim, turned)
+            await self._turn(claim)
+            return None
         if claim.kind in INLINE_KINDS:
             return await self._store(Ending(inline_completion(claim)))
         output = JobLog(claim, self._settings.job_log_bytes, self._logs.wake)
@@ -226,6 +227,20 @@ class Worker:
             return None if ending is None else await self._end(ending, output)
         finally:
             del self._running[claim.lease_token]
+
+    async def _turn(self, claim: Claim) -> None:
+        """A turn of a flow. One that cannot be made for a while, here, goes back to the queue by the heartbeat."""
+        deadline = time.monotonic() + UNTURNED_SECS
+        while True:
+            try:
+                self._went_on(claim, await self._flows.claimed(claim, self._bench()))
+            except Unavailable as error:
+                log.warning("flow_not_turned", job_id=str(claim.job_id), error=error.message)
+                if time.monotonic() > deadline:
+                    return
+                await asyncio.sleep(RETRY_SECS)
+            else:
+                return
 
     async def _end(self, ending: Ending, output: JobLog) -> Claim | None:
         failed = ending.completion.status == "failure"

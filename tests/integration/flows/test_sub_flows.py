@@ -13,6 +13,7 @@ from tests.integration.flows.building import (
     loop,
     py,
     raising,
+    raw,
     result_of,
     run_deployed,
     run_flow,
@@ -214,3 +215,63 @@ async def test_a_step_knows_its_flow(api: Api) -> None:
             "WM_JOB_ID": first["id"],
         }
     ]
+
+
+async def test_the_tag_of_a_sub_flow_may_name_its_arguments(api: Api) -> None:
+    inner = flow(step("a", py("return 1")), step("b", identity()))
+    await deploy_flow(api, "u/admin/below_tagged", inner, tag="$workspace-$args[size]")
+    definition = flow(
+        step("s", sub_flow("u/admin/below_tagged", size=static("big"))),
+        step("l", loop([1, 2], step("t", sub_flow("u/admin/below_tagged", size="flow_input.iter.value")))),
+    )
+    job = await run_flow(api, definition)
+    assert job["success"] is True, job["result"]
+    assert await _tags(api, await child(api, job["id"], "s")) == ("main-big", {"main-big"})
+    bodies = [entry for entry in await children(api, job["id"]) if entry["flow_step_id"] == "l"]
+    below = [await child(api, body["id"], "t") for body in bodies]
+    assert sorted([await _tags(api, entry) for entry in below]) == [
+        ("main-1", {"main-1"}),
+        ("main-2", {"main-2"}),
+    ]
+
+
+async def test_a_tag_of_the_flow_around_is_that_of_sub_flows_and_bodies(api: Api) -> None:
+    inner = flow(step("a", py("return 1")))
+    await deploy_flow(api, "u/admin/below_untagged", inner)
+    await deploy_flow(api, "u/admin/below_own_tag", inner, tag="own")
+    definition = flow(
+        step("s", sub_flow("u/admin/below_untagged")),
+        step("o", sub_flow("u/admin/below_own_tag")),
+        step("l", branch_one(default=[step("t", sub_flow("u/admin/below_untagged"))])),
+    )
+    for tag, preserve, tags in (
+        ("flow", False, ["flow", "own", "flow"]),
+        ("flow-main", False, ["flow", "own", "flow-main"]),
+        ("wide", False, ["wide", "wide", "wide"]),
+        ("wide", True, ["wide", "own", "wide"]),
+    ):
+        job = await run_flow(api, definition | {"preserve_step_tags": preserve}, tag=tag)
+        assert job["success"] is True, job["result"]
+        assert [(await child(api, job["id"], name))["tag"] for name in "sol"] == tags
+        below = await child(api, (await child(api, job["id"], "l"))["id"], "t")
+        assert await _tags(api, below) == (("wide", {"wide"}) if tag == "wide" else ("flow", {"python3"}))
+
+
+async def test_a_preprocessor_keeps_its_tag_in_a_flow_with_a_tag(api: Api) -> None:
+    prepare = raw("def preprocessor(event):\n    return {}")
+    for own, expected in (("own", "own"), (None, "python3"), (" ", "python3")):
+        definition = flow(
+            step("a", py("return 1") | {"tag": own}),
+            preprocessor_module=step("preprocessor", prepare | {"tag": own}),
+        )
+        await deploy_flow(api, "u/admin/below_prepared", definition, tag="wide")
+        job = await run_deployed(api, "u/admin/below_prepared")
+        assert job["success"] is True, job["result"]
+        tags = {entry["flow_step_id"]: entry["tag"] for entry in await children(api, job["id"])}
+        assert tags == {"preprocessor": expected, "a": "wide"}
+
+
+async def _tags(api: Api, job: Json) -> tuple[str, set[str]]:
+    """The tag of a flow job, and those of its scripts."""
+    scripts = [entry for entry in await children(api, job["id"]) if entry["job_kind"] != "identity"]
+    return job["tag"], {entry["tag"] for entry in scripts}

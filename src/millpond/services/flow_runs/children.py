@@ -1,6 +1,7 @@
 """From a child the engine wants to the job that is pushed: what it runs, as whom, under which tag, with what arguments."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -24,8 +25,11 @@ from millpond.services.identities import Identities
 from millpond.services.job_tags import tag_of
 from millpond.store import flows as flow_store
 from millpond.store import scripts as script_store
+from millpond.store.flows import Candidate as FlowCandidate
 from millpond.store.pool import Database
+from millpond.store.script_rows import Candidate as ScriptCandidate
 
+FLOW_TAG = "flow"
 STEP_PRIORITY = 1
 DEEPEST = 100
 """Flows inside flows: one that calls itself ends here."""
@@ -39,12 +43,19 @@ class Child(NamedTuple):
 
 
 class Children:
-    """Makes jobs of the engine's children."""
+    """Makes jobs of the engine's children, for one turn: what one child looked up is not looked up for the next."""
 
     def __init__(self, database: Database, library: Library, identities: Identities) -> None:
         self._database = database
         self._library = library
         self._identities = identities
+        self._scripts: dict[tuple[str | None, str], ScriptCandidate | None] = {}
+        self._flows: dict[str, FlowCandidate | None] = {}
+        self._actors: dict[tuple[UUID, str, str], Actor] = {}
+
+    def for_turn(self) -> "Children":
+        """The same, knowing nothing yet."""
+        return Children(self._database, self._library, self._identities)
 
     async def make(self, run: Run, child: NewChild, values: Values) -> Child:
         """The job of a child. One that cannot be made, since its script is missing say, is a job that has failed."""
@@ -90,14 +101,7 @@ class Children:
         raise InvalidInput(f"step '{child.module.id}' runs nothing")
 
     async def _script(self, run: Run, child: NewChild, step: ScriptStep, job: NewJob) -> NewJob:
-        async with self._database.statement() as connection:
-            if step.hash:
-                wanted = hash_from_hex(step.hash)
-                if wanted is None:
-                    raise InvalidInput(f"{step.hash!r} is no script hash: it has 16 hex digits")
-                candidate = await script_store.get_runnable_by_hash(connection, job.workspace_id, wanted)
-            else:
-                candidate = await script_store.get_runnable_by_path(connection, job.workspace_id, step.path)
+        candidate = await self._script_of(job.workspace_id, step)
         if candidate is None or candidate.deleted:
             raise NotFound(f"Script not found at path {step.path}: not deployed, or archived")
         script = candidate.script
@@ -133,8 +137,7 @@ class Children:
             raise InvalidInput(
                 f"Flows are nested deeper than {DEEPEST} levels: does {step.path} call itself?"
             )
-        async with self._database.statement() as connection:
-            candidate = await flow_store.head_version(connection, job.workspace_id, step.path)
+        candidate = await self._flow_of(job.workspace_id, step)
         if candidate is None or candidate.archived:
             raise NotFound(f"Flow not found at path {step.path}: not deployed, or archived")
         found = candidate.flow
@@ -148,7 +151,7 @@ class Children:
             runnable_path=found.path,
             flow_path=found.path,
             flow_version=found.version_id,
-            tag=found.tag or "flow",
+            tag=_tag(run, found.tag, FLOW_TAG, job),
             same_worker=job.same_worker or flow.same_worker,
             permissioned_as=f"u/{found.created_by}" if found.on_behalf_of_email else job.permissioned_as,
             email=found.on_behalf_of_email or job.email,
@@ -161,8 +164,33 @@ class Children:
             concurrency_key=_own_key("flow", found.path, flow, job),
         )
 
+    async def _script_of(self, workspace_id: str, step: ScriptStep) -> ScriptCandidate | None:
+        key = (step.hash, step.path)
+        if key not in self._scripts:
+            wanted = hash_from_hex(step.hash) if step.hash else None
+            if step.hash and wanted is None:
+                raise InvalidInput(f"{step.hash!r} is no script hash: it has 16 hex digits")
+            async with self._database.statement() as connection:
+                self._scripts[key] = (
+                    await script_store.get_runnable_by_path(connection, workspace_id, step.path)
+                    if wanted is None
+                    else await script_store.get_runnable_by_hash(connection, workspace_id, wanted)
+                )
+        return self._scripts[key]
+
+    async def _flow_of(self, workspace_id: str, step: SubFlow) -> FlowCandidate | None:
+        if step.path not in self._flows:
+            async with self._database.statement() as connection:
+                self._flows[step.path] = await flow_store.head_version(connection, workspace_id, step.path)
+        return self._flows[step.path]
+
     async def _actor(self, job: FlowJob) -> Actor:
-        return await self._identities.actor_of_job(job.workspace_id, job.id, job.email, job.permissioned_as)
+        key = (job.id, job.email, job.permissioned_as)
+        if key not in self._actors:
+            self._actors[key] = await self._identities.actor_of_job(
+                job.workspace_id, job.id, job.email, job.permissioned_as
+            )
+        return self._actors[key]
 
 
 def _inherited(run: Run, child: NewChild, args: str) -> NewJob:
@@ -266,11 +294,14 @@ def _body(run: Run, child: NewChild, branch: int | None, job: NewJob) -> NewJob:
     )
 
 
-def _tag(run: Run, own: str | None, language: str, job: NewJob) -> str:
-    """A flow with a tag of its own gives it to its steps, but for those that keep theirs."""
-    if run.job.tag != "flow" and not (own and run.flow.preserve_step_tags):
+def _tag(run: Run, own: str | None, default: str, job: NewJob) -> str:
+    """A flow with a tag of its own gives it to its steps, but for preprocessors and those that keep theirs."""
+    own = (own or "").strip()
+    is_default = run.job.tag in (FLOW_TAG, f"{FLOW_TAG}-{job.workspace_id}")
+    keeps = job.step_place == "preprocessor" or (own and run.flow.preserve_step_tags)
+    if not (is_default or keeps):
         return run.job.tag
-    return tag_of(own or language, job.workspace_id, job.args)
+    return tag_of(own or default, job.workspace_id, job.args)
 
 
 def _failed(job: NewJob, child: NewChild, name: str, message: str) -> Child:

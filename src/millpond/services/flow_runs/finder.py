@@ -10,7 +10,11 @@ from millpond.store.pool import Database
 
 
 class Finder:
-    """Flows by job, and by their place in the flow around. `known` are remembered, and added to; `runs` come first."""
+    """Flows by job, and by their place in the flow around; `runs` of the turn come first.
+
+    `known` are remembered from earlier turns, and added to: good for flows the turn stores, which is when their version is
+    compared, and for no others.
+    """
 
     def __init__(
         self,
@@ -25,9 +29,10 @@ class Finder:
         self._workspace_id = workspace_id
         self._known = known
         self._runs = runs
+        self._seen: dict[UUID, LoadedRun] = {}
 
     async def load(self, flow_job: UUID) -> LoadedRun | None:
-        """A flow as it is stored, or was when it was last looked at."""
+        """A flow that the turn is to store, as it is or was when it was last looked at."""
         known = self._known.get(flow_job)
         if known is None:
             known = await self._library.load(self._workspace_id, flow_job)
@@ -36,12 +41,17 @@ class Finder:
         return known
 
     async def find(self, flow_job: UUID) -> Run | None:
-        """A flow by its job; None when there is none."""
+        """A flow to look at, by its job; None when there is none."""
         run = self._runs.get(flow_job)
         if run is not None:
             return run
-        loaded = await self.load(flow_job)
-        return None if loaded is None else Run.of(loaded)
+        seen = self._seen.get(flow_job)
+        if seen is None:
+            seen = await self._library.load(self._workspace_id, flow_job)
+            if seen is None:
+                return None
+            self._seen[flow_job] = seen
+        return Run.of(seen)
 
     async def child_at(self, run: Run, place: Place) -> Run | None:
         """The flow at a place of another; None when no flow was started there."""

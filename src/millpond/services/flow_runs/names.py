@@ -45,13 +45,25 @@ class Names:
     async def find(self, run: Run, step_id: str) -> Found | None:
         """The result of a step; None when no step of that name has ended."""
         here: Run | None = run
+        passed: list[Run] = []
         while here is not None:
+            passed.append(here)
             found = await self._below(here, step_id)
             if found is not None:
                 return found
             parent = here.job.parent_job if here.job.is_step else None
             here = await self._run_of(parent) if parent is not None else None
+        for restarted in passed:
+            found = await self._before_restart(restarted, step_id)
+            if found is not None:
+                return found
         return None
+
+    async def _before_restart(self, run: Run, step_id: str) -> Found | None:
+        """A result of the run that this one goes on from."""
+        point = run.status.restarted_from
+        past = await self._run_of(point.flow_job_id) if point is not None else None
+        return await self._below(past, step_id) if past is not None else None
 
     async def _below(self, run: Run, step_id: str) -> Found | None:
         own = result_of(run.flow, run.status, step_id)
@@ -71,9 +83,7 @@ class Names:
                 found = await self._below(child, step_id)
                 if found is not None:
                     return found
-        restarted = run.status.restarted_from
-        past = await self._run_of(restarted.flow_job_id) if restarted is not None else None
-        return await self._below(past, step_id) if past is not None else None
+        return None
 
 
 def _holds(module: FlowModule, step_id: str) -> bool:

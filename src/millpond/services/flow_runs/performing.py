@@ -15,6 +15,7 @@ from millpond.services.flow_runs.inbox import tell, tell_all
 from millpond.services.flow_runs.plan import Plan, cancellation_of
 from millpond.services.flow_runs.run import Run
 from millpond.services.job_endings import Ended, end_jobs, follow_ends
+from millpond.store import flow_endings
 from millpond.store import flow_runs as store
 from millpond.store import queue as queue_store
 from millpond.store.flow_runs import Advance, FinishedRun
@@ -164,7 +165,8 @@ async def _let_wait(transaction: Transaction, plan: Plan) -> None:
     resting = [
         (run.id, run.job.pinned_to)
         for run in plan.runs.values()
-        if run.finish is None and (run.is_claimed or run.asked_to_wake or run.was_resting)
+        if run.finish is None
+        and (run.is_claimed or run.asked_to_wake or run.was_resting or _is_new_with_deadline(run))
     ]
     new = [run for run in plan.runs.values() if run.version is None and run.asked_to_wake and not run.finish]
     if new:
@@ -172,6 +174,10 @@ async def _let_wait(transaction: Transaction, plan: Plan) -> None:
         await store.advance_runs(transaction, plan.workspace_id, advances)
     if resting:
         await store.settle_runs(transaction, plan.workspace_id, resting)
+
+
+def _is_new_with_deadline(run: Run) -> bool:
+    return run.version is None and run.job.timeout_s is not None
 
 
 def _advance_new(run: Run) -> Advance:
@@ -222,9 +228,14 @@ def _finished(run: Run) -> FinishedRun:
 async def _cancel_children(transaction: Transaction, plan: Plan, run: Run) -> list[Ended]:
     """End what has not begun, ask running jobs to end, and have flows cancel theirs; what has ended."""
     assert run.cancel is not None
+    canceling = [each.id for each in plan.runs.values() if each.cancel is not None]
+    if run.id == canceling[0]:
+        # All at once, before any job below is held: a flow's own turn holds the flow before what it has in the queue.
+        await flow_endings.lock_below(transaction, plan.workspace_id, canceling)
     why = Cancellation(run.cancel.by, run.cancel.reason)
     heard: list[Event] = []
     ended: list[Ended] = []
+    waiting: list[UUID] = []
     for child in await store.lock_live_children(transaction, plan.workspace_id, run.id):
         if child.kind in FLOW_KINDS and child.has_begun:
             plan.told.add(child.job_id)
@@ -233,15 +244,17 @@ async def _cancel_children(transaction: Transaction, plan: Plan, run: Run) -> li
                 transaction, plan.workspace_id, child.job_id, CancelAsked(why.by, why.reason, force=force)
             )
         elif child.state == "running":
-            _, below = await end_jobs(transaction, plan.workspace_id, child.job_id, why, force=False)
+            _, below = await end_jobs(transaction, plan.workspace_id, child.job_id, why)
             ended += below
         else:
-            result = canceled_result(why.by, why.reason)
-            await queue_store.end_canceled(transaction, plan.workspace_id, child.job_id, result, why)
+            waiting.append(child.job_id)
             ended.append(Ended(plan.workspace_id, child.job_id, child.concurrency_key, is_root=False))
             heard.append(
                 ChildEnded(Place(child.step_place, child.step_attempt, child.step_index), "canceled")
             )
+    if waiting:
+        result = canceled_result(why.by, why.reason)
+        await queue_store.end_all_canceled(transaction, plan.workspace_id, waiting, result, why)
     if heard and run.status.phase is not Phase.ENDED:
         plan.told.add(run.id)
         await tell_all(transaction, plan.workspace_id, run.id, heard)
@@ -253,5 +266,8 @@ async def _leave_rest(transaction: Transaction, plan: Plan) -> None:
     rest: dict[UUID, list[Event]] = {}
     for flow_job, event in plan.left:
         rest.setdefault(flow_job, []).append(event)
+    if len(rest) > 1:
+        # Telling holds what the flow has in the queue: no flow may be waited for after that.
+        await store.lock_runs(transaction, plan.workspace_id, sorted(rest))
     for flow_job in sorted(rest):
         await tell_all(transaction, plan.workspace_id, flow_job, rest[flow_job])

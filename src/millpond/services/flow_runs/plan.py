@@ -27,12 +27,12 @@ from millpond.engine.effects import (
     Sleep,
     Suspend,
 )
-from millpond.engine.events import ChildEnded, Evaluated, Event, Started, Woken, recovers
+from millpond.engine.events import CancelAsked, ChildEnded, Evaluated, Event, Started, Woken, recovers
 from millpond.engine.references import Constant, Place
-from millpond.engine.status import Phase, initial_status
+from millpond.engine.status import Canceled, Phase, initial_status
 from millpond.model.flow_runs import FlowJob
 from millpond.model.jobs import FLOW_KINDS, Claim, Completion, NewJob
-from millpond.model.results import labels_of
+from millpond.model.results import error_result, labels_of
 from millpond.services.flow_runs.caching import find_equal
 from millpond.services.flow_runs.children import Child, Children
 from millpond.services.flow_runs.finder import Finder
@@ -44,6 +44,9 @@ from millpond.services.flow_runs.scope import Scope, Surroundings
 from millpond.services.flow_runs.values import Values
 from millpond.services.result_cache import cached_note
 from millpond.store import flows as flow_store
+
+TIMED_OUT = "$timeout"
+"""Who cancels a flow that takes too long; no user has such a name."""
 
 MOST_EVENTS = 400
 """Events of one turn. A loop whose steps all end at once would otherwise be one endless transaction."""
@@ -62,7 +65,7 @@ class Plan:
         pin: str,
     ) -> None:
         self._surroundings = surroundings
-        self._children = children
+        self._children = children.for_turn()
         self._known = known
         self.values = values
         self.workspace_id = workspace_id
@@ -83,7 +86,13 @@ class Plan:
         claim = completion.claim
         assert claim.parent_job is not None
         self.completions.append(completion)
-        self._child_ended(claim.parent_job, place_of(claim), completion.status, completion.result)
+        self._child_ended(
+            claim.parent_job,
+            place_of(claim),
+            completion.status,
+            completion.result,
+            canceled=_canceled(completion),
+        )
 
     async def add_claim(self, claim: Claim) -> None:
         """A flow job was claimed: it begins, wakes, or has been told something."""
@@ -97,6 +106,9 @@ class Plan:
             if not await self._replays(run, claim):
                 self._pin_down(run)
                 self._todo.append((run.id, Started()))
+        elif run.is_late:
+            reason = f"the flow took longer than {run.job.timeout_s} s"
+            self._todo.append((run.id, CancelAsked(TIMED_OUT, reason)))
         elif run.status.phase in WAITS and run.is_due:
             self._todo.append((run.id, Woken(run.status.waits)))
 
@@ -135,6 +147,7 @@ class Plan:
     # --- one event
 
     async def _hear(self, run: Run, event: Event) -> None:
+        run.has_heard = True
         status, effects = advance(run.flow, run.status, event)
         while True:
             run.is_touched = run.is_touched or status is not run.status
@@ -174,12 +187,18 @@ class Plan:
                 await self._finish(run, effect)
 
     async def _finish(self, run: Run, finish: Finish) -> None:
+        canceled = run.status.canceled
+        if finish.status == "canceled" and canceled is not None and canceled.by == TIMED_OUT:
+            result = error_result("ExecutionErr", f"timeout: {canceled.reason}", step_id=run.job.flow_step_id)
+            finish = Finish(status="failure", result=Constant(msgspec.Raw(result.encode())))
         run.finish = finish
         run.result = await self.values.text_of(finish.result, run)
         run.labels = await self._labels(run, run.result)
         job = run.job
         if job.is_step and job.parent_job is not None:
-            self._child_ended(job.parent_job, run.own_place, finish.status, run.result, finish)
+            self._child_ended(
+                job.parent_job, run.own_place, finish.status, run.result, finish, run.status.canceled
+            )
 
     async def _labels(self, run: Run, result: str) -> list[str] | None:
         """The labels of the deployed flow, and those its result names."""
@@ -191,7 +210,13 @@ class Plan:
         return sorted({*own, *named}) or None
 
     def _child_ended(
-        self, flow_job: UUID, place: Place, status: str, result: str, finish: Finish | None = None
+        self,
+        flow_job: UUID,
+        place: Place,
+        status: str,
+        result: str,
+        finish: Finish | None = None,
+        canceled: Canceled | None = None,
     ) -> None:
         self.values.add(flow_job, place, result)
         event = ChildEnded(
@@ -200,6 +225,7 @@ class Plan:
             stop=finish.stop if finish else None,
             handled=finish.handled if finish else False,
             recovers=recovers(result.encode()),
+            canceled=canceled,
         )
         self._todo.append((flow_job, event))
 
@@ -248,6 +274,12 @@ class Plan:
         for text in loaded.stored.messages:
             self._todo.append((flow_job, read_event(text)))
         return run
+
+
+def _canceled(completion: Completion) -> Canceled | None:
+    if completion.canceled_by is None:
+        return None
+    return Canceled(completion.canceled_by, completion.canceled_reason or "")
 
 
 def place_of(claim: Claim) -> Place:

@@ -28,7 +28,9 @@ class Run:
         """The stored version the turn builds on; None: the turn itself begins the flow."""
         self.was_resting = status.phase in WAITS
         self.is_due = False
+        self.is_late = False
         self.is_claimed = False
+        self.has_heard = False
         self.is_touched = False
         self.replaced_args: str | None = None
         self.early_result: str | None = None
@@ -52,6 +54,7 @@ class Run:
         stored = loaded.stored
         run = cls(stored.job, loaded.flow, loaded.status, stored.args, stored.version)
         run.is_due = stored.is_due
+        run.is_late = stored.is_late
         run.items = dict(loaded.items)
         return run
 
@@ -63,9 +66,14 @@ class Run:
     @property
     def own_place(self) -> Place:
         """Where the flow around finds this one."""
-        assert self.job.step_place is not None
-        assert self.job.step_attempt is not None
-        return Place(self.job.step_place, self.job.step_attempt, self.job.step_index)
+        return self.place_of(self.job)
+
+    @staticmethod
+    def place_of(job: FlowJob) -> Place:
+        """Where the flow around finds a flow job."""
+        assert job.step_place is not None
+        assert job.step_attempt is not None
+        return Place(job.step_place, job.step_attempt, job.step_index)
 
     @property
     def keeps_wake(self) -> bool:
@@ -74,7 +82,7 @@ class Run:
 
     def as_stored(self) -> LoadedRun | None:
         """The flow as the stored turn left it, for the next; None when that one must look for itself."""
-        if self.finish is not None or self.asked_to_wake or self.is_due:
+        if self.finish is not None or self.asked_to_wake or self.is_due or self.is_late:
             return None
         changed = self.version is not None and self.matters
         stored = StoredRun(
@@ -84,6 +92,7 @@ class Run:
             args=self.args,
             is_live=True,
             is_due=False,
+            is_late=False,
             wake_at=None,
             messages=[],
         )
@@ -91,8 +100,9 @@ class Run:
 
     @property
     def matters(self) -> bool:
-        """Whether the turn has anything to store of the flow."""
-        return self.is_touched or self.is_claimed or self.replaced_args is not None
+        """Whether the turn depends on where the flow stood, also when it changes nothing: what was heard in vain by an old
+        status may mean something to the stored one."""
+        return self.has_heard or self.is_touched or self.is_claimed or self.replaced_args is not None
 
     def waits(self, seconds: float) -> None:
         """The flow rests from now on, or for as long."""

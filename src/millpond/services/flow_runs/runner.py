@@ -11,24 +11,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from millpond.base.errors import InvalidInput, NotFound, Unavailable
+from millpond.base.errors import InvalidInput, MillpondError, NotFound, Unavailable
 from millpond.base.log import get_logger
 from millpond.engine.references import Place
-from millpond.model.jobs import FLOW_KINDS, Claim, Completion
+from millpond.model.jobs import Claim, Completion
 from millpond.model.results import error_result
 from millpond.services.flow_runs.children import Children
+from millpond.services.flow_runs.giving_up import end_flow
 from millpond.services.flow_runs.library import LoadedRun
 from millpond.services.flow_runs.performing import Bench, Moved, Performed, Stale, perform
 from millpond.services.flow_runs.plan import Plan
 from millpond.services.flow_runs.scope import Surroundings
 from millpond.services.flow_runs.values import Values
-from millpond.services.job_endings import Ended, follow_ends
-from millpond.store import queue as queue_store
-from millpond.store.pool import Transaction
 
 log = get_logger()
 
-MOST_TREES = 200
+MOST_TREES = 100
 HAPPENINGS_A_TURN = 200
 MOST_TRIES = 100
 LONGEST_PAUSE_SECS = 0.05
@@ -70,7 +68,7 @@ class FlowRunner:
         self._surroundings = surroundings
         self._database = surroundings.database
         self._children = Children(surroundings.database, surroundings.library, surroundings.identities)
-        self._trees: OrderedDict[UUID, Tree] = OrderedDict()
+        self._trees: OrderedDict[tuple[str, UUID], Tree] = OrderedDict()
 
     async def aclose(self) -> None:
         """End the processes that evaluate expressions."""
@@ -78,7 +76,7 @@ class FlowRunner:
 
     async def claimed(self, claim: Claim, bench: Bench) -> Turned:
         """A flow job was claimed: it begins, wakes, or has been told something. Raises Unavailable."""
-        return await self._happen(claim.root_job or claim.job_id, Happening(claim), bench)
+        return await self._happen(claim, Happening(claim), bench)
 
     async def step_ended(self, completion: Completion, bench: Bench) -> Turned:
         """A step of a flow has ended: it is recorded, and what comes next begins, in one transaction.
@@ -86,17 +84,18 @@ class FlowRunner:
         A completion whose claim is no longer current changes nothing. Raises Unavailable when nothing was stored, and
         MillpondError when the database refuses the result itself.
         """
-        claim = completion.claim
-        return await self._happen(claim.root_job or claim.job_id, Happening(completion), bench)
+        return await self._happen(completion.claim, Happening(completion), bench)
 
-    async def _happen(self, root: UUID, happening: Happening, bench: Bench) -> Turned:
+    async def _happen(self, claim: Claim, happening: Happening, bench: Bench) -> Turned:
+        # Ids may be chosen by callers, and are unique within a workspace only.
+        root = claim.workspace_id, claim.root_job or claim.job_id
         tree = self._trees.get(root)
         if tree is None:
             tree = self._trees[root] = Tree()
         self._trees.move_to_end(root)
         tree.happenings.append(happening)
         if tree.turning is None or tree.turning.done():
-            tree.turning = asyncio.create_task(self._turn_all(tree, bench), name=f"turn {root}")
+            tree.turning = asyncio.create_task(self._turn_all(tree, bench), name=f"turn {root[1]}")
         return await happening.turned
 
     async def _turn_all(self, tree: Tree, bench: Bench) -> None:
@@ -114,27 +113,27 @@ class FlowRunner:
             # What is remembered may be of a turn that was not stored.
             tree.known.clear()
             tree.recent.clear()
-            if len(batch) > 1 and not isinstance(error, Unavailable):
-                # One result the database refuses must not speak for the others.
+            if isinstance(error, Unavailable):
+                _tell_all(batch, error)
+            elif len(batch) > 1:
+                # One result the database refuses, or one flow that cannot be read, must not speak for the others.
                 for happening in batch:
                     await self._turn_or_tell(tree, [happening], bench)
-                return
-            for happening in batch:
-                if not happening.turned.done():
-                    happening.turned.set_exception(error)
+            else:
+                await self._end_or_tell(batch, error)
 
     async def _turn(self, tree: Tree, batch: list[Happening], bench: Bench) -> None:
-        steps = sum(isinstance(happening.cause, Completion) for happening in batch)
-        bench = bench._replace(free=steps)
         for _ in range(MOST_TRIES):
             try:
-                performed = await self._try(tree, batch, bench)
+                performed = await self._try(tree, batch, bench._replace(free=_slots(batch)))
             except Moved:
                 tree.known.clear()
                 await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECS))  # noqa: S311 - spreads contenders
             except Stale as stale:
                 tree.known.clear()
-                batch = _still_live(batch, stale.live)
+                batch[:] = _still_live(batch, stale.live)
+                if not batch:
+                    return
             else:
                 _hand_out(batch, performed)
                 return
@@ -144,44 +143,38 @@ class FlowRunner:
         workspace_id = _claim_of(batch[0]).workspace_id
         values = Values(self._database, workspace_id, tree.recent)
         plan = Plan(self._surroundings, self._children, values, tree.known, workspace_id, bench.pin)
-        try:
-            for happening in batch:
-                if isinstance(happening.cause, Completion):
-                    plan.add_completion(happening.cause)
-                else:
-                    await plan.add_claim(happening.cause)
-            await plan.settle()
-        except (NotFound, InvalidInput) as error:
-            return await self._end_unreadable(tree, batch, error.message)
+        for happening in batch:
+            if isinstance(happening.cause, Completion):
+                plan.add_completion(happening.cause)
+            else:
+                await plan.add_claim(happening.cause)
+        await plan.settle()
         async with self._database.transaction() as transaction:
             performed = await perform(transaction, plan, bench)
         values.keep_recent()
         _remember(tree, plan)
         return performed
 
-    async def _end_unreadable(self, tree: Tree, batch: Sequence[Happening], message: str) -> Performed:
-        """Flows that cannot be read, since their definition was deleted say, end by name, and their steps with them."""
-        log.warning("flow_unreadable", error=message)
-        tree.known.clear()
-        failures = [
-            happening.cause
-            if isinstance(happening.cause, Completion)
-            else Completion(
-                claim=happening.cause, status="failure", result=error_result("FlowUnreadable", message)
-            )
-            for happening in batch
-        ]
-        async with self._database.transaction() as transaction:
-            done = await queue_store.complete_jobs(transaction, failures)
-            claims = [failure.claim for failure in failures if failure.claim.job_id in done]
-            ended = [Ended.of(claim.workspace_id, claim) for claim in claims]
-            ended += [
-                await _end_around(transaction, claim, claim.parent_job, message)
-                for claim in claims
-                if claim.kind not in FLOW_KINDS and claim.parent_job is not None
-            ]
-            await follow_ends(transaction, ended)
-        return Performed([], [])
+    async def _end_or_tell(self, batch: Sequence[Happening], error: Exception) -> None:
+        """A turn of one happening cannot be worked out or stored: its flow ends by name.
+
+        Unless it is the result of the step itself that is refused, which the waiter has to hear.
+        """
+        (happening,) = batch
+        cause = happening.cause
+        if isinstance(error, MillpondError):
+            log.warning("flow_cannot_go_on", job_id=str(_claim_of(happening).job_id), error=error.message)
+            message = error.message
+        else:
+            log.error("flow_turn_failed", job_id=str(_claim_of(happening).job_id), exc_info=error)
+            message = f"{type(error).__name__} in the worker; see its log"
+        name = "FlowUnreadable" if isinstance(error, NotFound | InvalidInput) else "InternalErr"
+        try:
+            await end_flow(self._database, cause, error_result(name, f"The flow cannot go on: {message}"))
+        except Exception:  # noqa: BLE001 - the first error says more
+            _tell_all(batch, error)
+        else:
+            _hand_out(batch, Performed([], []))
 
     def _forget_oldest(self) -> None:
         while len(self._trees) > MOST_TREES:
@@ -189,13 +182,6 @@ class FlowRunner:
             if tree.happenings:
                 return
             del self._trees[root]
-
-
-async def _end_around(transaction: Transaction, claim: Claim, flow_job: UUID, message: str) -> Ended:
-    """End the flow around a step that has ended."""
-    result = error_result("FlowUnreadable", message)
-    key = await queue_store.end_unreadable(transaction, claim.workspace_id, flow_job, result)
-    return Ended(claim.workspace_id, flow_job, key, is_root=flow_job == claim.root_job)
 
 
 def _claim_of(happening: Happening) -> Claim:
@@ -212,8 +198,20 @@ def _still_live(batch: list[Happening], live: set[UUID]) -> list[Happening]:
             kept.append(happening)
             continue
         log.warning("stale_completion_dropped", job_id=str(claim.job_id), lease_token=claim.lease_token)
-        happening.turned.set_result(NOTHING)
+        if not happening.turned.done():
+            happening.turned.set_result(NOTHING)
     return kept
+
+
+def _slots(batch: Sequence[Happening]) -> int:
+    """How many slots of the worker are free once the turn is stored: each step that ended leaves one."""
+    return sum(isinstance(happening.cause, Completion) for happening in batch)
+
+
+def _tell_all(batch: Sequence[Happening], error: Exception) -> None:
+    for happening in batch:
+        if not happening.turned.done():
+            happening.turned.set_exception(error)
 
 
 def _hand_out(batch: Sequence[Happening], performed: Performed) -> None:
@@ -222,7 +220,8 @@ def _hand_out(batch: Sequence[Happening], performed: Performed) -> None:
     ended = list(performed.ended_sharing)
     for happening in batch:
         has_slot = isinstance(happening.cause, Completion) and bool(claims)
-        happening.turned.set_result(Turned(claims.popleft() if has_slot else None, ended))
+        if not happening.turned.done():
+            happening.turned.set_result(Turned(claims.popleft() if has_slot else None, ended))
         ended = []
 
 
@@ -230,6 +229,10 @@ def _remember(tree: Tree, plan: Plan) -> None:
     """The flows of a stored turn, as they are now."""
     for run in plan.runs.values():
         loaded = run.as_stored()
+        if run.finish is not None and not run.job.is_step:
+            tree.known.clear()
+            tree.recent.clear()
+            return
         if loaded is None:
             tree.known.pop(run.id, None)
         else:

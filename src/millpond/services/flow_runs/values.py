@@ -18,8 +18,8 @@ from millpond.services.flow_runs.run import Run
 from millpond.store import flow_runs as store
 from millpond.store.pool import Database
 
-RECENT = 200
-LARGEST_KEPT = 256 * 1024
+RECENT = 100
+LARGEST_KEPT = 32 * 1024
 
 
 class Values:

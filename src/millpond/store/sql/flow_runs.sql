@@ -4,7 +4,8 @@ SELECT j.workspace_id, j.id, j.kind, j.runnable_path, j.args, j.tag, j.priority,
        j.created_by, j.permissioned_as, j.email, j.trigger_kind, j.schedule_path, j.visible_to_owner, j.scheduled_for, j.flow_version,
        j.raw_flow, j.flow_path, j.step_place, j.step_attempt, j.step_index, j.flow_branch, j.depth, j.same_worker, j.is_test, j.cache_ttl_s,
        j.delete_after_s, j.concurrency_key, j.concurrent_limit, j.concurrency_window_s, j.entrypoint,
-       s.version, s.status, s.args AS replaced_args, s.wake_at, s.wake_at <= now() AS is_due, q.job_id IS NOT NULL AS is_live, q.started_at,
+       s.version, s.status, s.args AS replaced_args, s.wake_at, s.wake_at <= now() AS is_due,
+       q.started_at + make_interval(secs => j.timeout_s) <= now() AS is_late, q.job_id IS NOT NULL AS is_live, q.started_at,
        q.pinned_to,
        ARRAY (SELECT i.event::text FROM flow_inbox i WHERE i.workspace_id = j.workspace_id AND i.flow_job = j.id ORDER BY i.number)
          AS messages
@@ -37,14 +38,19 @@ SELECT job_id FROM moved
 SELECT job_id FROM flow_status WHERE workspace_id = $1 AND job_id = ANY ($2::uuid[]) ORDER BY job_id FOR UPDATE
 
 -- name: settle_runs
--- Flows wait from here on: for what will be said to them, or for the time they wake; those with a pin, on one worker.
+-- Flows wait from here on: for what will be said to them, or for the time they wake or have taken too
+-- long; those with a pin, on one worker.
 WITH settled AS (
     UPDATE job_queue q
-       SET state = CASE WHEN s.wake_at IS NULL THEN 'waiting' ELSE 'queued' END, scheduled_for = coalesce(s.wake_at, q.scheduled_for),
-           worker_id = NULL, lease_token = NULL, started_at = coalesce(q.started_at, now()),
-           pinned_to = coalesce(q.pinned_to, g.pin)
-      FROM unnest($2::uuid[], $3::text[]) AS g (job_id, pin), flow_status s
-     WHERE q.workspace_id = $1 AND q.job_id = g.job_id AND s.workspace_id = $1 AND s.job_id = g.job_id
+       SET state = CASE WHEN coalesce(s.wake_at, d.deadline) IS NULL THEN 'waiting' ELSE 'queued' END,
+           scheduled_for = coalesce(least(s.wake_at, d.deadline), q.scheduled_for), worker_id = NULL, lease_token = NULL,
+           started_at = coalesce(q.started_at, now()), rescues = 0, pinned_to = coalesce(q.pinned_to, d.pin)
+      FROM (SELECT g.job_id, g.pin, coalesce(w.started_at, now()) + make_interval(secs => j.timeout_s) AS deadline
+              FROM unnest($2::uuid[], $3::text[]) AS g (job_id, pin)
+              JOIN job j ON j.workspace_id = $1 AND j.id = g.job_id
+              JOIN job_queue w ON w.workspace_id = $1 AND w.job_id = g.job_id) AS d
+      JOIN flow_status s ON s.workspace_id = $1 AND s.job_id = d.job_id
+     WHERE q.workspace_id = $1 AND q.job_id = d.job_id
     RETURNING q.state
 )
 SELECT pg_notify('millpond_queue', 'flow') FROM settled WHERE state = 'queued' LIMIT 1

@@ -40,13 +40,17 @@ SELECT j.kind, q.state, q.started_at, q.percent, c.status, q.started_at IS NOT N
 SELECT status, result, started_at, duration_ms, deleted FROM job_completed WHERE workspace_id = $1 AND job_id = $2
 
 -- name: get_answer
--- How a job ended, or what a flow that goes on answers early.
-SELECT status, result, started_at, duration_ms, deleted FROM job_completed WHERE workspace_id = $1 AND job_id = $2
+-- How a job ended; of a flow that answers early, that answer, whatever came of it since.
+WITH early AS (
+    SELECT 'success' AS status, s.early_result AS result, c.started_at, coalesce(c.duration_ms, 0) AS duration_ms, false AS deleted
+      FROM flow_status s
+      LEFT JOIN job_completed c ON c.workspace_id = s.workspace_id AND c.job_id = s.job_id
+     WHERE s.workspace_id = $1 AND s.job_id = $2 AND s.early_result IS NOT NULL
+)
+SELECT status, result, started_at, duration_ms, deleted FROM early
  UNION ALL
-SELECT 'success', s.early_result, q.started_at, 0, false
-  FROM flow_status s
-  JOIN job_queue q ON q.workspace_id = s.workspace_id AND q.job_id = s.job_id
- WHERE s.workspace_id = $1 AND s.job_id = $2 AND s.early_result IS NOT NULL
+SELECT status, result, started_at, duration_ms, deleted
+  FROM job_completed WHERE workspace_id = $1 AND job_id = $2 AND NOT EXISTS (SELECT FROM early)
 
 -- name: get_args
 -- The arguments as they were given.

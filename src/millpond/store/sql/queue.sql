@@ -116,24 +116,39 @@ WITH flagged AS (
 SELECT pg_notify('millpond_cancel', job_id::text) FROM flagged
 
 -- name: end_canceled
--- End a job whether it waits or runs: a lease token is void from here on, and its worker kills the process.
+-- End jobs whether they wait or run: a lease token is void from here on, and its worker kills the process. Of flows, what
+-- only their turns needed goes. Waiters are told of a hundred at once: a notification holds less than 8,000 bytes.
 WITH gone AS (
-    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 RETURNING job_id, started_at, worker_id, sandbox
+    DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = ANY ($2::uuid[])
+    RETURNING job_id, started_at, worker_id, sandbox
+), items AS (
+    DELETE FROM flow_item i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
+), messages AS (
+    DELETE FROM flow_inbox i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
 ), done AS (
     INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, canceled_by, canceled_reason, worker_id, sandbox)
     SELECT $1, job_id, 'canceled', $3::json, started_at,
            greatest(0, coalesce(extract(epoch FROM clock_timestamp() - started_at), 0) * 1000)::bigint, $4, $5, worker_id, sandbox
       FROM gone
     RETURNING job_id, worker_id
+), parts AS (
+    SELECT job_id, worker_id, row_number() OVER () / 100 AS part FROM done
 )
-SELECT pg_notify('millpond_completed', job_id::text),
-       CASE WHEN worker_id IS NOT NULL THEN pg_notify('millpond_cancel', job_id::text) END
-  FROM done
+SELECT pg_notify('millpond_completed', string_agg(job_id::text, ',')),
+       CASE WHEN bool_or(worker_id IS NOT NULL) THEN pg_notify('millpond_cancel', min(job_id::text)) END
+  FROM parts GROUP BY part
 
 -- name: end_unreadable
 -- End a flow job that cannot go on; its concurrency key comes back.
 WITH gone AS (
     DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 RETURNING job_id, started_at
+), items AS (
+    DELETE FROM flow_item i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
+), moved AS (
+    -- What others remember of the flow is of no use any more.
+    UPDATE flow_status s SET version = s.version + 1 FROM gone d WHERE s.workspace_id = $1 AND s.job_id = d.job_id
+), messages AS (
+    DELETE FROM flow_inbox i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
 ), done AS (
     INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms)
     SELECT $1, job_id, 'failure', $3::json, started_at,
@@ -147,7 +162,7 @@ SELECT pg_notify('millpond_completed', d.job_id::text), j.concurrency_key
 -- name: lock_tree
 -- Hold what is in the queue of a job and of all below it, so that its state stands still while it is cancelled. In the
 -- order of ids, as completions lock: neither waits for the other in a circle.
--- What is below a flow is the flow's to end, and left out.
+-- What is below a flow is the flow's to end, and left out, unless the `whole` tree is asked for ($3).
 WITH RECURSIVE tree AS (
     SELECT id, kind, script_hash, parent_job, step_place, step_attempt, step_index, flow_version, concurrency_key, delete_after_s,
            0 AS depth
@@ -156,7 +171,7 @@ WITH RECURSIVE tree AS (
     SELECT j.id, j.kind, j.script_hash, j.parent_job, j.step_place, j.step_attempt, j.step_index, j.flow_version, j.concurrency_key,
            j.delete_after_s, t.depth + 1
       FROM job j JOIN tree t ON j.parent_job = t.id
-     WHERE j.workspace_id = $1 AND t.depth < 500 AND t.kind NOT IN ('flow', 'flowpreview', 'flownode')
+     WHERE j.workspace_id = $1 AND t.depth < 500 AND ($3 OR t.kind NOT IN ('flow', 'flowpreview', 'flownode'))
 )
 SELECT q.job_id, q.state, q.started_at IS NOT NULL AS has_begun, t.kind, t.script_hash, t.parent_job, t.step_place,
        t.step_attempt, t.step_index, t.flow_version, t.concurrency_key, t.delete_after_s
@@ -165,13 +180,14 @@ SELECT q.job_id, q.state, q.started_at IS NOT NULL AS has_begun, t.kind, t.scrip
    FOR UPDATE OF q
 
 -- name: lock_flows_around
--- Hold the flows in and directly above a tree of jobs, before what they have in the queue is held.
+-- Hold the flows in and directly above a tree of jobs, before what they have in the queue is held; the tree is that of
+-- lock_tree.
 WITH RECURSIVE tree AS (
     SELECT id, kind, parent_job, 0 AS depth FROM job WHERE workspace_id = $1 AND id = $2
      UNION ALL
     SELECT j.id, j.kind, j.parent_job, t.depth + 1
       FROM job j JOIN tree t ON j.parent_job = t.id
-     WHERE j.workspace_id = $1 AND t.depth < 500 AND t.kind NOT IN ('flow', 'flowpreview', 'flownode')
+     WHERE j.workspace_id = $1 AND t.depth < 500 AND ($3 OR t.kind NOT IN ('flow', 'flowpreview', 'flownode'))
 )
 SELECT s.job_id FROM flow_status s
  WHERE s.workspace_id = $1
@@ -213,7 +229,7 @@ WITH released AS (
     RETURNING lane, workspace_id, job_id
 ), forgotten AS (
     -- The next attempt starts a new log.
-    DELETE FROM job_log l USING released r WHERE l.workspace_id = r.workspace_id AND l.job_id = r.job_id
+    DELETE FROM job_log l USING released r WHERE l.workspace_id = r.workspace_id AND l.job_id = r.job_id AND r.lane <> 'flow'
 ), told AS MATERIALIZED (
     SELECT pg_notify('millpond_queue', lane) FROM released GROUP BY lane
 )
@@ -243,6 +259,13 @@ SELECT q.workspace_id, q.job_id, q.lease_token, q.rescues, q.canceled_by, q.canc
 WITH gone AS (
     DELETE FROM job_queue WHERE workspace_id = $1 AND job_id = $2 AND lease_token = $3 AND state = 'running'
     RETURNING job_id, started_at, worker_id, sandbox
+), items AS (
+    DELETE FROM flow_item i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
+), moved AS (
+    -- What others remember of the flow is of no use any more.
+    UPDATE flow_status s SET version = s.version + 1 FROM gone d WHERE s.workspace_id = $1 AND s.job_id = d.job_id
+), messages AS (
+    DELETE FROM flow_inbox i USING gone d WHERE i.workspace_id = $1 AND i.flow_job = d.job_id
 ), done AS (
     INSERT INTO job_completed (workspace_id, job_id, status, result, started_at, duration_ms, canceled_by, canceled_reason, worker_id, sandbox)
     SELECT $1, job_id, $4, $5::json, started_at, greatest(0, extract(epoch FROM now() - started_at) * 1000)::bigint, $6, $7,
