@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from millpond.base.errors import NotFound, Unavailable
+from millpond.base.errors import NotFound, SecretUnreadable
 from millpond.base.sealing import KEY_BYTES, MasterKey
 from millpond.services.workspace_keys import WorkspaceKeys
 from millpond.store.pool import Database
@@ -114,7 +114,7 @@ async def test_each_workspace_has_a_key_of_its_own_that_only_the_master_key_open
     assert len(main) == len(second) == KEY_BYTES
     assert main != second
     assert await WorkspaceKeys(instance.database, instance.master_key).key_of("main") == main
-    with pytest.raises(Unavailable, match="MILLPOND_MASTER_KEY"):
+    with pytest.raises(SecretUnreadable, match="MILLPOND_MASTER_KEY"):
         await WorkspaceKeys(instance.database, MasterKey.generate()).key_of("main")
     with pytest.raises(NotFound):
         await keys.key_of("third")

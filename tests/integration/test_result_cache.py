@@ -207,7 +207,10 @@ async def test_maintenance_forgets_what_is_too_old(idle: LiveInstance) -> None:
     async with idle.database.transaction() as transaction:
         for number in range(5):
             await keep_result(transaction, claim, flow_key(claim, number, b"{}"), "1")
-    await idle.execute("UPDATE result_cache SET expires_at = now() - interval '1 s' WHERE ctid > '(0,1)'")
+    await idle.execute(
+        "UPDATE result_cache SET expires_at = now() - interval '1 s' WHERE key <> $1",
+        flow_key(claim, 0, b"{}"),
+    )
     async with idle.database.statement() as connection:
         assert [await store.delete_expired(connection, 3) for _ in range(3)] == [3, 1, 0]
     assert len(await idle.execute("SELECT FROM result_cache")) == 1
