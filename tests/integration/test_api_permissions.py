@@ -261,18 +261,18 @@ async def test_a_job_loses_its_rights_with_its_user(
 async def test_a_superadmins_job_is_an_administrator_but_not_over_the_instance(
     client: httpx.AsyncClient, instance: Instance, database: Database
 ) -> None:
-    await client.post("/api/users/create", json={"email": "root@localhost", "super_admin": True})
-    job_id = await start_job(database, "root", "root@localhost", kind="preview", path="f/etl/load")
+    await client.post("/api/users/create", json={"email": "chief@localhost", "super_admin": True})
+    job_id = await start_job(database, "chief", "chief@localhost", kind="preview", path="f/etl/load")
     identities = instance.services.identities
     token = identities.issue_job_token("main", job_id, LEASE)
     actor = await identities.enter(token, "main")
-    assert (actor.is_admin, actor.username) == (True, "root")
+    assert (actor.is_admin, actor.username) == (True, "chief")
     assert actor.job is not None
-    assert actor.job.state_path == "u/root/preview/f/etl/load"
+    assert actor.job.state_path == "u/chief/preview/f/etl/load"
     async with client_with(instance, token) as job:
         assert (await job.get("/api/users/whoami")).json()["super_admin"] is True
         assert (await job.get("/api/users/list_as_super_admin")).status_code == 403
-    await client.post("/api/users/update/root@localhost", json={"is_super_admin": False})
+    await client.post("/api/users/update/chief@localhost", json={"is_super_admin": False})
     with pytest.raises(PermissionDenied):
         await identities.enter(token, "main")
 

@@ -255,7 +255,8 @@ async def test_values_are_never_part_of_the_statement(database: Database) -> Non
 
 async def test_rows_touched_are_counted(database: Database) -> None:
     async with database.statement() as connection:
-        await connection.execute_many(ADD_WORKSPACE, [("one",), ("two",), ("three",)])
+        for name in ("one", "two", "three"):
+            await connection.execute(ADD_WORKSPACE, name)
         assert await connection.execute("UPDATE workspace SET name = 'x' WHERE id <> 'one'") == 2
         assert await connection.execute("DELETE FROM workspace WHERE id = 'four'") == 0
         assert await connection.fetch_row("SELECT id FROM workspace WHERE id = 'four'") is None

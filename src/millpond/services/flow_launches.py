@@ -76,6 +76,8 @@ class FlowLaunches:
         """Push a run of a flow that is not deployed; its id. Raises InvalidInput naming the step and what is wrong."""
         authorize(actor, "jobs", "run", PREVIEW)
         _refuse_operators(actor)
+        if bytes(preview.temp_script_refs) not in (b"null", b"{}"):
+            raise InvalidInput("`temp_script_refs` is not supported: deploy the scripts that the flow runs")
         text = bytes(preview.value).decode()
         value = read_flow(text)
         job = _preview_job(actor, preview, value, text, options)

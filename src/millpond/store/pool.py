@@ -1,7 +1,7 @@
 """The connection pool, transactions, and listening for notifications."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import LiteralString, TypeAlias, cast
 
@@ -59,11 +59,6 @@ class Transaction:
             tag = cast("str", await self._connection.execute(query, *values))
         last = tag.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
-
-    async def execute_many(self, query: LiteralString, rows: Sequence[Sequence[object]]) -> None:
-        """Run a statement once a row, pipelined."""
-        with translated():
-            await self._connection.executemany(query, rows)
 
     async def run_script(self, script: str) -> None:
         """Run a migration: several statements without parameters, from our own files only."""

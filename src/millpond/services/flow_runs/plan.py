@@ -29,6 +29,7 @@ from millpond.engine.effects import (
 )
 from millpond.engine.events import CancelAsked, ChildEnded, Evaluated, Event, Started, Woken, recovers
 from millpond.engine.references import Constant, Place
+from millpond.engine.retries import jittered
 from millpond.engine.status import Canceled, Phase, initial_status
 from millpond.model.flow_runs import FlowJob
 from millpond.model.jobs import FLOW_KINDS, Claim, Completion, NewJob
@@ -106,7 +107,7 @@ class Plan:
             if not await self._replays(run, claim):
                 self._pin_down(run)
                 self._todo.append((run.id, Started()))
-        elif run.is_late:
+        elif run.is_late and run.status.canceled is None:
             reason = f"the flow took longer than {run.job.timeout_s} s"
             self._todo.append((run.id, CancelAsked(TIMED_OUT, reason)))
         elif run.status.phase in WAITS and run.is_due:
@@ -124,10 +125,6 @@ class Plan:
         run.status = msgspec.structs.replace(run.status, phase=Phase.ENDED)
         await self._finish(run, Finish(status="success", result=Constant(msgspec.Raw(found.result.encode()))))
         return True
-
-    def add_event(self, flow_job: UUID, event: Event) -> None:
-        """Something was said to a flow."""
-        self._todo.append((flow_job, event))
 
     @property
     def left(self) -> Sequence[tuple[UUID, Event]]:
@@ -176,7 +173,8 @@ class Plan:
             case AnswerEarly(result):
                 run.early_result = await self.values.text_of(result, run)
             case Sleep(_, seconds, jitter):
-                run.waits(seconds * (1 + random.uniform(-jitter, jitter) / 100))  # noqa: S311 - spreads retries
+                # Only retries vary, and only they are capped.
+                run.waits(jittered(seconds, jitter, random.random()) if jitter else seconds)  # noqa: S311
             case Suspend(_, _, _, timeout):
                 run.waits(timeout)
             case CancelJobs():

@@ -45,9 +45,13 @@ WITH settled AS (
        SET state = CASE WHEN coalesce(s.wake_at, d.deadline) IS NULL THEN 'waiting' ELSE 'queued' END,
            scheduled_for = coalesce(least(s.wake_at, d.deadline), q.scheduled_for), worker_id = NULL, lease_token = NULL,
            started_at = coalesce(q.started_at, now()), rescues = 0, pinned_to = coalesce(q.pinned_to, d.pin)
-      FROM (SELECT g.job_id, g.pin, coalesce(w.started_at, now()) + make_interval(secs => j.timeout_s) AS deadline
+      FROM (SELECT g.job_id, g.pin,
+                   -- One that is being cancelled waits for its steps only.
+                   CASE WHEN o.status ->> 'phase' <> 'canceling'
+                        THEN coalesce(w.started_at, now()) + make_interval(secs => j.timeout_s) END AS deadline
               FROM unnest($2::uuid[], $3::text[]) AS g (job_id, pin)
               JOIN job j ON j.workspace_id = $1 AND j.id = g.job_id
+              JOIN flow_status o ON o.workspace_id = $1 AND o.job_id = g.job_id
               JOIN job_queue w ON w.workspace_id = $1 AND w.job_id = g.job_id) AS d
       JOIN flow_status s ON s.workspace_id = $1 AND s.job_id = d.job_id
      WHERE q.workspace_id = $1 AND q.job_id = d.job_id
