@@ -111,23 +111,6 @@ async def test_a_flow_that_takes_too_long_ends_by_name(api: Api, waiting: dict[s
     assert "longer than 1 s" in job["result"]["error"]["message"]
 
 
-async def test_a_flow_over_its_time_waits_for_a_step_that_is_slow_to_end(
-    live: LiveInstance, api: Api
-) -> None:
-    stubborn = """
-        import signal
-        import time
-
-        def main():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(60)
-        """
-    job_id = await start_flow(api, flow(step("a", raw(stubborn))), query={"timeout": 1})
-    assert (await api.ended(job_id))["result"]["error"]["name"] == "ExecutionErr"
-    (row,) = await live.execute("SELECT version FROM flow_status WHERE job_id = $1", UUID(job_id))
-    assert row["version"] < 6, "it took a turn again and again while it waited"
-
-
 async def test_an_early_answer_is_given_also_when_the_flow_has_ended(api: Api) -> None:
     path = "u/admin/two_early"
     value = flow(
